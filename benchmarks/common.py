@@ -1,0 +1,49 @@
+"""What the benchmarks share: sentences to work on, a table row, the machine's description."""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """A parser with the options common to all benchmarks."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3, help="timings of each way, taken in turn; the median counts")
+    return parser
+
+
+def machine() -> str:
+    """Processor cores, system, torch and its threads: ratios travel between machines, seconds do not."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} cores {platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+
+
+def in_turn(ways: dict[str, Callable[[], object]], *, repeats: int) -> dict[str, float]:
+    """Median seconds of each way, run in turn A B A B … after one warm-up each, so that drift hits all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way()
+    for _ in range(repeats):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def definitions(n: int) -> list[str]:
+    """``n`` definitions, of the real ontology where it is at hand, else of the sample, repeated as needed."""
+    from bioutils.corpora import go_table
+    from bioutils.errors import BioutilsError
+
+    try:
+        _, table = go_table()
+    except BioutilsError:
+        _, table = go_table(sample=True)
+    texts = table["definition"].sample(frac=1, random_state=0).tolist()
+    return (texts * (n // len(texts) + 1))[:n]

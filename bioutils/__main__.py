@@ -1,0 +1,7 @@
+"""``python -m bioutils``: the command line."""
+
+import sys
+
+from bioutils.cli import main
+
+sys.exit(main())

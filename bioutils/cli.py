@@ -1,0 +1,271 @@
+"""The command line: ``bioutils run | score | report | data | doctor``.
+
+Exit codes: 0 done; 1 the work failed, with what failed named; 2 the call is wrong; 130 interrupted. A user's mistake shows one
+message and no traceback (``BIOUTILS_DEBUG=1`` shows it). Each command imports what it needs itself, so that help is instant.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bioutils import __version__
+from bioutils.errors import BioutilsError, UsageError, expected
+
+if TYPE_CHECKING:
+    from bioutils.suite import Row
+
+RUN_EXAMPLES = """examples:
+  bioutils run                                          all notebooks, quick profile
+  bioutils run 01 03 08 --profile full --grid seed=0,1,2
+  bioutils run 03 -p learning_rate=5e-5 -p epochs=3 --out outputs/slow
+  bioutils run --dry-run                                what would run, and with which parameters
+
+What is up to date is not run again; the parameters of a notebook are listed by
+  papermill --help-notebook notebooks/03_finetune_with_trainer.ipynb"""
+
+SCORE_EXAMPLES = """examples:
+  bioutils score abstracts.xml.gz --out scores.parquet
+  bioutils score *.nbib --out scores.xlsx --model outputs/full/03_finetune_with_trainer/model
+  bioutils score papers.csv --column id=PMID --column abstract=AB --out scores.csv
+
+Writes a row an abstract to FILE and a row a sentence to FILE with .sentences before its ending."""
+
+DATA_EXAMPLES = """examples:
+  bioutils data list
+  bioutils data fetch go
+  BIOUTILS_DATA=/data/corpora bioutils data check go"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="bioutils", description="Notebooks and tools for biomedical text transformers."
+    )
+    parser.add_argument("--version", action="version", version=f"bioutils {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    run = _add(commands, "run", "execute notebooks and make the report of the run", RUN_EXAMPLES)
+    run.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="number, name or path; all where none is given")
+    run.add_argument("--profile", default="quick", help="name of a profile or a YAML file (default: %(default)s)")
+    run.add_argument("-p", dest="parameters", action="append", default=[], metavar="KEY=VALUE", help="set a parameter")
+    run.add_argument("--grid", action="append", default=[], metavar="KEY=V1,V2", help="run once for each value")
+    run.add_argument("--cores", type=_at_least(1), metavar="N", help="cores to use (default: all)")
+    run.add_argument("--executor", metavar="NAME", help="Snakemake executor, such as slurm, with its plugin installed")
+    run.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: outputs/PROFILE)")
+    run.add_argument(
+        "--timeout", type=_at_least(0), metavar="SECONDS", help="limit a cell; 0 for none (default: 4 hours)"
+    )
+    run.add_argument("--dry-run", action="store_true", help="check everything, say what would run, run nothing")
+    run.add_argument("--force", action="store_true", help="also run what is up to date")
+    run.set_defaults(call=_run)
+
+    score = _add(commands, "score", "GO-aspect probabilities of abstracts and their sentences", SCORE_EXAMPLES)
+    score.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="PubMed XML, nbib, RIS, JSONL, CSV, TSV, text"
+    )
+    score.add_argument("--out", type=Path, required=True, metavar="FILE", help=".parquet, .csv, .xlsx or .jsonl")
+    score.add_argument(
+        "--model", metavar="PATH", help="folder of a classifier (default: the last that notebook 03 saved)"
+    )
+    score.add_argument(
+        "--column", action="append", default=[], metavar="FIELD=HEADER", help="CSV/TSV column of id, title or abstract"
+    )
+    score.add_argument(
+        "--batch-tokens", type=_at_least(16), metavar="N", help="tokens scored at once: less needs less memory"
+    )
+    again = score.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on with an interrupted job")
+    again.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    score.set_defaults(call=_score)
+
+    report = _add(commands, "report", "make the page of a run again", "example:\n  bioutils report outputs/quick")
+    report.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
+    report.set_defaults(call=_report)
+
+    data = _add(commands, "data", "list, fetch or check the corpora", DATA_EXAMPLES)
+    actions = data.add_subparsers(dest="action", metavar="list|fetch|check", required=True)
+    listing = actions.add_parser("list", help="the corpora, and where each was found")
+    listing.set_defaults(call=_data_list)
+    fetch = actions.add_parser("fetch", help="download corpora into the data root")
+    fetch.add_argument("--url", help="take one corpus from here instead")
+    fetch.add_argument("--overwrite", action="store_true", help="replace the files that are there")
+    fetch.set_defaults(call=_data_fetch)
+    check = actions.add_parser("check", help="read corpora to the end and say whether they are whole")
+    check.add_argument("--sample", action="store_true", help="check the sample that comes with the project")
+    check.set_defaults(call=_data_check)
+    for action in (fetch, check):
+        action.add_argument("names", nargs="+", metavar="NAME", help="as `bioutils data list` names them")
+    for action in (listing, fetch, check):
+        action.add_argument("--data-root", type=Path, metavar="DIR", help="default: $BIOUTILS_DATA, then data/raw")
+
+    doctor = _add(commands, "doctor", "versions, device, encoders and corpora at hand", "example:\n  bioutils doctor")
+    doctor.set_defaults(call=_doctor)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of a call; ``argv`` is without the program's name."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        code = arguments.call(arguments)
+        sys.stdout.flush()  # a closed pipe shows here, not in the interpreter's shutdown
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell reports SIGPIPE
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was finished is kept.", file=sys.stderr)
+        return 130
+    except (BioutilsError, OSError) as error:
+        if os.environ.get("BIOUTILS_DEBUG"):
+            raise
+        print(f"bioutils {arguments.command}: {error}", file=sys.stderr)
+        return getattr(error, "exit_code", 1)
+
+
+def _add(commands, name: str, help_text: str, examples: str) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=help_text,
+        description=help_text[0].upper() + help_text[1:] + ".",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _at_least(smallest: int):
+    def whole_number(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < smallest:
+            raise argparse.ArgumentTypeError(f"expected a whole number, {smallest} or more, found {text!r}")
+        return int(text)
+
+    return whole_number
+
+
+def pairs(given: Sequence[str], option: str, form: str) -> dict[str, str]:
+    """The mapping in the ``KEY=VALUE`` arguments of an option. Raises UsageError for another form or a key twice.
+
+    >>> pairs(["seed=7", "encoder="], "-p", "KEY=VALUE")
+    {'seed': '7', 'encoder': ''}
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(expected(option, form, text))
+        if key.strip() in found:
+            raise UsageError(f"Expected {option} {key.strip()} to be given once, found it twice.")
+        found[key.strip()] = value
+    return found
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    overrides = pairs(arguments.parameters, "-p", "KEY=VALUE")
+    grid = {key: value.split(",") for key, value in pairs(arguments.grid, "--grid", "KEY=V1,V2").items()}
+    from bioutils.suite import TIMEOUT, run_suite
+
+    result = run_suite(
+        arguments.notebooks,
+        profile=arguments.profile,
+        overrides=overrides,
+        grid=grid,
+        cores=arguments.cores,
+        executor=arguments.executor,
+        out=arguments.out,
+        timeout=TIMEOUT if arguments.timeout is None else arguments.timeout,
+        dry_run=arguments.dry_run,
+        force=arguments.force,
+    )
+    print(format_rows(result.rows))
+    if result.report:
+        print(f"\nReport: {result.report}")
+    return 0 if result.ok else 1
+
+
+def format_rows(rows: Sequence["Row"]) -> str:
+    """The table at the end of a run: notebook, state, seconds, what went wrong and where."""
+    lines = [(row.job, row.state, f"{row.seconds:.0f}" if row.seconds else "", row.detail) for row in rows]
+    return "\n" + format_table([("notebook", "state", "seconds", ""), *lines])
+
+
+def format_table(rows: Sequence[Sequence[str]]) -> str:
+    """The rows as lines with aligned columns.
+
+    >>> print(format_table([("a", "1"), ("long", "2")]))
+    a     1
+    long  2
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _score(arguments: argparse.Namespace) -> int:
+    columns = pairs(arguments.column, "--column", "FIELD=HEADER")
+    from bioutils.scoring import BATCH_TOKENS, score_files
+
+    summary = score_files(
+        arguments.inputs,
+        arguments.out,
+        model=arguments.model,
+        columns=columns or None,
+        overwrite=arguments.overwrite,
+        resume=arguments.resume,
+        batch_tokens=arguments.batch_tokens or BATCH_TOKENS,
+    )
+    print(f"{summary.n_abstracts:,} abstracts → {summary.abstracts}")
+    print(f"{summary.n_sentences:,} sentences → {summary.sentences}")
+    if summary.n_without_text:
+        print(f"{summary.n_without_text:,} abstracts have no text, and so no probabilities")
+    if summary.n_repeated_ids:
+        print(f"{summary.n_repeated_ids:,} rows repeat an id that came before")
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from bioutils.report import make_report
+
+    print(make_report(arguments.run))
+    return 0
+
+
+def _data_list(arguments: argparse.Namespace) -> int:
+    from bioutils.corpora import CORPORA, find_root
+
+    rows = [("corpus", "task", "licence", "where")]
+    for name, corpus in CORPORA.items():
+        try:
+            where = str(find_root(name, data_root=arguments.data_root))
+        except BioutilsError:
+            where = "only the sample; " + (f"bioutils data fetch {name}" if corpus.url else "get the whole by hand")
+        rows.append((name, corpus.task, corpus.licence, where))
+    print(format_table(rows))
+    return 0
+
+
+def _data_fetch(arguments: argparse.Namespace) -> int:
+    if arguments.url and len(arguments.names) > 1:
+        raise UsageError(expected("--url", "given with one NAME", arguments.names))
+    from bioutils.corpora.download import fetch
+
+    for name in arguments.names:
+        print(fetch(name, data_root=arguments.data_root, url=arguments.url, overwrite=arguments.overwrite))
+    return 0
+
+
+def _data_check(arguments: argparse.Namespace) -> int:
+    from bioutils.corpora import check
+
+    for name in arguments.names:
+        found = check(name, data_root=arguments.data_root, sample=arguments.sample)
+        print(format_table([(name, ""), *((f"  {what}", str(value)) for what, value in found.items())]))
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from bioutils import doctor
+
+    return doctor.main()

@@ -1,0 +1,172 @@
+"""Corpora by name: where they lie, what they hold, and how they become a DatasetDict."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bioutils.errors import DataError, UsageError, expected
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import pandas as pd
+    from datasets import DatasetDict
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a corpus is, the files it may lie in (the first that exists counts), and its official release."""
+
+    name: str
+    task: str
+    files: tuple[str, ...]
+    licence: str
+    citation: str
+    url: str | None = None  # None: to be got by hand
+
+
+CORPORA = {
+    corpus.name: corpus
+    for corpus in (
+        Corpus(
+            "go",
+            "aspects of Gene Ontology definitions",
+            ("go-basic.obo", "go-basic.obo.gz", "go.obo", "go-subset.obo.gz", "go-sample.obo"),
+            "CC BY 4.0",
+            "Ashburner et al. 2000, Nature Genetics 25:25; Gene Ontology Consortium 2023, Genetics 224:iyad031",
+            "https://purl.obolibrary.org/obo/go/go-basic.obo",
+        ),
+        Corpus(
+            "abstracts",
+            "abstracts to score",
+            ("abstracts.xml", "pubmed5.xml"),
+            "abstracts: terms of NLM; the sample: MIT",
+            "PubMed, National Library of Medicine",
+        ),
+    )
+}
+
+
+def corpus(name: str) -> Corpus:
+    """The corpus of that name. Raises UsageError for an unknown one."""
+    if name not in CORPORA:
+        raise UsageError(expected("corpus", "a known one", name, available=CORPORA))
+    return CORPORA[name]
+
+
+def project_data() -> Path:
+    """The project's ``data`` folder: beside the package in a checkout, else in the working folder."""
+    beside = Path(__file__).resolve().parents[2] / "data"
+    return beside if beside.is_dir() else Path.cwd() / "data"
+
+
+def find_root(name: str, *, data_root: str | Path | None = None, sample: bool = False) -> Path:
+    """The corpus' folder: under ``data_root``, else ``$BIOUTILS_DATA``, then ``data/raw``; with ``sample`` in ``data/sample``.
+
+    Raises UsageError for an unknown name, and DataError, with the command that fetches it, for one that is nowhere.
+    """
+    corpus(name)
+    if sample:
+        roots = [project_data() / "sample"]
+    elif data_root:
+        roots = [Path(data_root).expanduser()]
+    else:
+        roots = [Path(root) for root in [os.environ.get("BIOUTILS_DATA")] if root] + [project_data() / "raw"]
+    for root in roots:
+        if (root / name).is_dir():
+            return root / name
+    raise DataError(
+        f"The corpus {name!r} is in none of {[str(r) for r in roots]}. Fetch it (bioutils data fetch {name}), "
+        "set BIOUTILS_DATA to a folder that has it, or take the sample (sample=true)."
+    )
+
+
+def find_file(name: str, *, data_root: str | Path | None = None, sample: bool = False) -> Path:
+    """The corpus' main file. Raises DataError naming the files that were looked for."""
+    root, known = find_root(name, data_root=data_root, sample=sample), corpus(name)
+    for file in known.files:
+        if (root / file).is_file():
+            return root / file
+    raise DataError(
+        f"Expected one of {list(known.files)}, found none. Fetch it: bioutils data fetch {name}.", path=root
+    )
+
+
+def go_table(*, data_root: str | Path | None = None, sample: bool = False) -> "tuple[nx.MultiDiGraph, pd.DataFrame]":
+    """The ontology's graph of live terms and its table of definitions (``obo.read_graph``, ``obo.term_table``)."""
+    from bioutils.corpora import obo
+
+    graph = obo.read_graph(find_file("go", data_root=data_root, sample=sample))
+    return graph, obo.term_table(graph)
+
+
+def load(
+    name: str,
+    *,
+    data_root: str | Path | None = None,
+    sample: bool = False,
+    split: str = "random",
+    seed: int = 42,
+    train_size: int = 0,
+    eval_size: int = 0,
+) -> "DatasetDict":
+    """The corpus as ``DatasetDict(train, validation, test)`` with columns ``go_id, name, text, label``.
+
+    70, 10 and 20 % of the rows, stratified by label; ``split="grouped"`` keeps near copies in one part. ``train_size``
+    and ``eval_size`` (validation and test, each) draw fewer rows, stratified; 0 takes all. The label is a ClassLabel in
+    the order biological_process, cellular_component, molecular_function. Raises UsageError on a size that is not there.
+    """
+    from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+    from bioutils.corpora import splits
+    from bioutils.corpora.obo import ASPECTS
+
+    if corpus(name).name != "go":
+        raise UsageError(expected("corpus", "one with labels", name, available=["go"]))
+    if split not in ("random", "grouped"):
+        raise UsageError(expected("split", "a known one", split, available=["random", "grouped"]))
+    _, table = go_table(data_root=data_root, sample=sample)
+    labels = table["aspect"].map({aspect: i for i, aspect in enumerate(ASPECTS)}).to_numpy()
+    if split == "random":
+        parts = splits.stratified(labels, seed=seed)
+    else:
+        groups = splits.near_copy_groups(table["name"], table["definition"])
+        parts = splits.grouped(labels, groups, seed=seed)
+    rows = table.rename(columns={"definition": "text"})[["go_id", "name", "text"]].assign(label=labels)
+    features = Features(
+        {
+            "go_id": Value("string"),
+            "name": Value("string"),
+            "text": Value("string"),
+            "label": ClassLabel(names=list(ASPECTS)),
+        }
+    )
+    sizes = {"train": train_size, "validation": eval_size, "test": eval_size}
+    return DatasetDict(
+        {
+            part: Dataset.from_pandas(
+                rows.iloc[splits.subsample(numbers, labels, sizes[part], seed=seed)],
+                features=features,
+                preserve_index=False,
+            )
+            for part, numbers in parts._asdict().items()
+        }
+    )
+
+
+def check(name: str, *, data_root: str | Path | None = None, sample: bool = False) -> dict[str, Any]:
+    """Counts of a corpus, read whole. Raises DataError, with every offender, when a file breaks its format."""
+    path = find_file(name, data_root=data_root, sample=sample)
+    found: dict[str, Any] = {"file": str(path)}
+    if name == "go":
+        from bioutils.corpora import obo
+
+        graph = obo.read_graph(path)
+        table = obo.term_table(graph)
+        header = {key: graph.graph[key] for key in ("data-version", "n_obsolete", "n_foreign", "n_stubs")}
+        is_a = sum(key == "is_a" for *_, key in graph.edges(keys=True))
+        return found | header | {"terms": len(table), "is_a": is_a, **table["aspect"].value_counts().to_dict()}
+    from bioutils.corpora.pubmed import read_abstracts
+
+    records = list(read_abstracts(path))
+    return found | {"records": len(records), "without_text": sum(not r.text for r in records)}

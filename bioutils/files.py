@@ -1,0 +1,117 @@
+"""Reading text strictly and writing files whole: nothing is left half-written."""
+
+import gzip
+import io
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from bioutils.errors import BioutilsError, DataError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def open_bytes(path: Path | str) -> BinaryIO:
+    """A binary stream of the file, unpacked when its first bytes say gzip (names lie, bytes do not).
+
+    Raises DataError where the file is missing, a folder, unreadable or empty.
+    """
+    path = Path(path)
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError:
+        raise DataError("No such file. Check the path.", path=path) from None
+    except IsADirectoryError:
+        raise DataError("This is a folder, not a file. Name the files in it.", path=path) from None
+    except PermissionError:
+        raise DataError("Not readable. Check its permissions.", path=path) from None
+    head = stream.read(2)
+    stream.seek(0)
+    if not head:
+        stream.close()
+        raise DataError("The file is empty. Fetch or export it again.", path=path)
+    return gzip.GzipFile(fileobj=stream) if head == GZIP_MAGIC else stream
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Turns what goes wrong while a file is read (cut gzip, bad bytes) into one DataError."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"The gzip data is cut short or damaged ({error}). Fetch the file again.", path=path) from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"Not UTF-8 (byte {error.object[error.start]:#04x}). Convert it: iconv -f LATIN1 -t UTF-8.", path=path
+        ) from None
+
+
+def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
+    """Pairs (line number from 1, line without its line end) of a UTF-8 text file, plain or gzipped.
+
+    A byte-order mark is dropped, CRLF is taken as one line end. Raises DataError with the line of the first bad byte.
+    """
+    number = 0
+    with reading(path), open_bytes(path) as stream:
+        for number, raw in enumerate(stream, 1):
+            try:
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                raise DataError(
+                    f"Not UTF-8 (byte {raw[error.start]:#04x} at column {error.start + 1}). "
+                    "Convert the file: iconv -f LATIN1 -t UTF-8.",
+                    path=path,
+                    line=number,
+                ) from None
+            yield number, line.rstrip("\r\n")
+    if number == 0:
+        raise DataError("The file is empty. Fetch or export it again.", path=path)
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """A temporary path beside ``path``, renamed to it when the block ends well and removed when it does not.
+
+    Raises BioutilsError when the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    # The process id keeps two writers apart; the suffix stays last because libraries choose the format by it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise BioutilsError(
+            f"{path}: could not be written ({error.strerror or error}). Free some space or choose another folder; "
+            "nothing half-written was left."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_writer(path: Path | str) -> Iterator[io.TextIOWrapper]:
+    """An open UTF-8 text file that appears under ``path`` only when the block ends well."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
+        yield stream
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Writes ``value`` as indented JSON, whole or not at all. NaN is refused: a score that is not a number is a bug."""
+    with atomic_writer(path) as stream:
+        json.dump(value, stream, indent=2, ensure_ascii=False, allow_nan=False)
+        stream.write("\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """The value in a JSON file. Raises DataError with the line where it breaks."""
+    text = "\n".join(line for _, line in read_lines(path))
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"Not JSON: {error.msg}.", path=path, line=error.lineno) from None

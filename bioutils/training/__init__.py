@@ -1,0 +1,1 @@
+"""Fine-tuning: settings, the HF Trainer, its callbacks."""

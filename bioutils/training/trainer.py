@@ -1,0 +1,205 @@
+"""Fine-tuning with the HF Trainer: dynamic padding, length grouping, bf16 where it pays, the best epoch kept.
+
+Runs alone too: ``python -m bioutils.training.trainer --config train.yaml``, or on several devices
+``accelerate launch -m bioutils.training.trainer --config train.yaml``.
+"""
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bioutils.device import choose_device, keep_freed_memory
+from bioutils.encoders import load_classifier, load_tokenizer, max_tokens
+from bioutils.errors import BioutilsError, UsageError, expected
+from bioutils.evaluation.calibration import fit_temperature
+from bioutils.features import LENGTH_MULTIPLE, tokenise
+from bioutils.files import write_json
+from bioutils.inference import predict_logits
+from bioutils.training.arguments import TrainingSettings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from datasets import DatasetDict
+    from transformers import TrainingArguments
+
+SIDECAR = "bioutils.json"  # in the model's folder: what scoring needs beside weights and tokenizer
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where the best epoch's model is, and how training went (``history``: one row an epoch)."""
+
+    model_dir: Path
+    history: "pd.DataFrame"
+    best_epoch: int
+    temperature: float
+    seconds: float
+    samples_per_second: float
+
+
+def hf_arguments(
+    settings: TrainingSettings, *, checkpoints: Path, n_rows: int, progress: bool = False
+) -> "TrainingArguments":
+    """The Trainer's own arguments for our settings. Built once: a second object would silently win over the first."""
+    from transformers import TrainingArguments
+
+    steps = -(-n_rows // (settings.batch_size * settings.accumulation)) * settings.epochs
+    return TrainingArguments(
+        output_dir=str(checkpoints),
+        num_train_epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        per_device_train_batch_size=settings.batch_size,
+        per_device_eval_batch_size=settings.batch_size,  # on CPU larger ones are no faster, and page through memory
+        gradient_accumulation_steps=settings.accumulation,
+        warmup_steps=int(settings.warmup * steps),
+        weight_decay=settings.weight_decay,  # the Trainer keeps it off biases and norms
+        bf16=settings.bf16,
+        use_cpu=choose_device().type == "cpu",
+        train_sampling_strategy="group_by_length",
+        length_column_name="length",
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,  # the best and the last: enough to resume and to return
+        load_best_model_at_end=True,
+        metric_for_best_model="macro_f1",
+        greater_is_better=True,
+        logging_steps=max(1, min(10, steps // settings.epochs)),
+        report_to="none",
+        seed=settings.seed,
+        data_seed=settings.seed,
+        dataloader_pin_memory=choose_device().type == "cuda",
+        disable_tqdm=not progress,
+    )
+
+
+def train_classifier(
+    dataset: "DatasetDict",
+    *,
+    encoder: str,
+    settings: TrainingSettings,
+    out: Path | str,
+    resume: bool = False,
+    progress: bool = True,
+) -> TrainingResult:
+    """Fine-tunes ``encoder`` on ``dataset`` (train, validation; columns ``text`` and ``label``) and saves the best epoch.
+
+    Under ``out``: ``model/`` (weights, tokenizer, ``bioutils.json`` with temperature and max_length), ``train.jsonl``
+    (a line a log entry) and, until training is over, ``checkpoints/``, from which ``resume=True`` continues.
+    The test split is not touched. Raises UsageError when ``max_length`` is more than the encoder takes.
+    """
+    from sklearn.metrics import accuracy_score, f1_score
+    from transformers import DataCollatorWithPadding, EarlyStoppingCallback, PrinterCallback, Trainer
+    from transformers.trainer_utils import get_last_checkpoint
+
+    from bioutils.training.callbacks import JsonLines
+
+    keep_freed_memory()
+    out = Path(out)
+    names = dataset["train"].features["label"].names
+    tokenizer = load_tokenizer(encoder)
+    model = load_classifier(encoder, labels=names, seed=settings.seed)
+    if settings.max_length > max_tokens(model):
+        raise UsageError(expected("max_length", f"at most the {max_tokens(model)} of {encoder}", settings.max_length))
+    train = tokenise(dataset["train"], tokenizer, max_length=settings.max_length)
+    # By length, so that an evaluation batch holds little padding; scores do not depend on the order.
+    validation = tokenise(dataset["validation"], tokenizer, max_length=settings.max_length).sort("length")
+
+    def scores(prediction) -> dict[str, float]:
+        predicted = prediction.predictions.argmax(-1)
+        return {
+            "accuracy": accuracy_score(prediction.label_ids, predicted),
+            "macro_f1": f1_score(prediction.label_ids, predicted, average="macro", zero_division=0),
+        }
+
+    checkpoints = out / "checkpoints"
+    trainer = Trainer(
+        model=model,
+        args=hf_arguments(settings, checkpoints=checkpoints, n_rows=len(train), progress=progress),
+        train_dataset=train.select_columns(["input_ids", "length", "label"]),
+        eval_dataset=validation.select_columns(["input_ids", "label"]),
+        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_MULTIPLE),
+        compute_metrics=scores,
+        callbacks=[JsonLines(out / "train.jsonl")]
+        + ([EarlyStoppingCallback(settings.patience)] if settings.patience else []),
+    )
+    trainer.remove_callback(PrinterCallback)  # its dictionaries stand in train.jsonl
+    last = get_last_checkpoint(str(checkpoints)) if resume and checkpoints.is_dir() else None
+    if not resume:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    outcome = trainer.train(resume_from_checkpoint=last)
+    history = epoch_history(trainer.state.log_history)
+    best = int(history["validation_macro_f1"].argmax())
+    best_model = trainer.accelerator.unwrap_model(trainer.model)
+    held_out = predict_logits(best_model, tokenizer, dataset["validation"]["text"][:], max_length=settings.max_length)
+    temperature = fit_temperature(held_out.logits, np.asarray(dataset["validation"]["label"][:]))
+    if trainer.is_world_process_zero():
+        notes = {
+            "max_length": settings.max_length,
+            "temperature": temperature,
+            "encoder": encoder,
+            "settings": asdict(settings),
+            "n_train": len(train),
+            "validation_macro_f1": float(history["validation_macro_f1"][best]),
+        }
+        _save_whole(best_model, tokenizer, notes, out / "model")
+        shutil.rmtree(checkpoints, ignore_errors=True)  # three times the model's size each, of no use any more
+    return TrainingResult(
+        out / "model",
+        history,
+        int(history["epoch"][best]),
+        temperature,
+        outcome.metrics["train_runtime"],
+        outcome.metrics["train_samples_per_second"],
+    )
+
+
+def epoch_history(log: list[dict]) -> "pd.DataFrame":
+    """One row an epoch (``epoch, train_loss, validation_loss, validation_accuracy, validation_macro_f1``) of a Trainer's log."""
+    import pandas as pd
+
+    rows, losses = [], []
+    for entry in log:
+        if "loss" in entry:
+            losses.append(entry["loss"])
+        elif "eval_loss" in entry:
+            rows.append(
+                {
+                    "epoch": round(entry["epoch"]),
+                    "train_loss": float(np.mean(losses)) if losses else float("nan"),
+                    "validation_loss": entry["eval_loss"],
+                    "validation_accuracy": entry["eval_accuracy"],
+                    "validation_macro_f1": entry["eval_macro_f1"],
+                }
+            )
+            losses = []
+    if not rows:
+        raise BioutilsError("Training ended before its first epoch was evaluated.")
+    return pd.DataFrame(rows)
+
+
+def _save_whole(model, tokenizer, notes: dict, folder: Path) -> None:
+    """Writes the model's folder under a temporary name, then swaps it in: a reader sees the old one or the new one."""
+    temporary = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        write_json(temporary / SIDECAR, notes)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except OSError as error:
+        raise BioutilsError(
+            f"{folder}: the model could not be saved ({error.strerror or error}). Free some space."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    from bioutils.training.launch import main
+
+    raise SystemExit(main())
