@@ -21,6 +21,9 @@ from bioutils.files import atomic_path, atomic_writer, read_json, write_json
 
 START_TIMEOUT = 120  # seconds; a kernel takes two, but not while ten others start
 MESSAGE_LENGTH = 2000  # characters of an error kept; some carry a whole table
+SET_BY_SNAKEMAKE = [f"{name}_NUM_THREADS" for name in ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")] + [
+    "VECLIB_MAXIMUM_THREADS"
+]
 
 # The scripts of nbconvert's page come from a CDN, so that without a network it would wait for them: left out.
 # Formulas then show as they were typed, and widgets as the text beside them.
@@ -92,13 +95,17 @@ def _run(
     from papermill import PapermillExecutionError, execute_notebook
 
     place = {"cell": 0, "source": "", "section": ""}
+    told = ""
 
     def note(cell: Any, cell_index: int) -> None:
+        nonlocal told
         if cell.cell_type == "code" and cell.source.strip():
             place.update(cell=place["cell"] + 1, source=cell.source.strip().splitlines()[0])
+            if told != place["section"]:  # a section without code, such as the exercises, is not worth a line
+                told = place["section"]
+                print(f"{label} · {told}", flush=True)
         elif heading := re.match(r"## +(.+)", cell.source):
             place["section"] = heading[1].strip()
-            print(f"{label} · {place['section']}", flush=True)
 
     retried = False
     while True:
@@ -136,7 +143,7 @@ def _error(name: str, message: str, place: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "message": plain[:MESSAGE_LENGTH], **place}
 
 
-def _prepare_environment(folder: str, threads: int | None) -> None:
+def _prepare_environment(folder: str, threads: str | int | None) -> None:
     """Lets kernels run on this very interpreter, with this package, free of the user's own Jupyter and IPython set-up."""
     from ipykernel.kernelspec import write_kernel_spec
 
@@ -147,9 +154,11 @@ def _prepare_environment(folder: str, threads: int | None) -> None:
     os.environ |= {"IPYTHONDIR": folder, "JUPYTER_RUNTIME_DIR": folder}
     # Threads that wait by spinning take the core from a neighbour that works: measured 3 times slower on 2 shared cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Snakemake sets these to the rule's threads, which count how many jobs fit side by side, not how many a job may use.
+    for name in SET_BY_SNAKEMAKE:
+        os.environ.pop(name, None)
     if threads:
-        for name in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS"):
-            os.environ.setdefault(name, str(threads))
+        os.environ |= {"OMP_NUM_THREADS": str(threads), "RAYON_NUM_THREADS": str(threads)}
 
 
 def main(arguments: list[str]) -> int:

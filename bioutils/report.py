@@ -60,9 +60,9 @@ def make_report(run_dir: Path) -> Path:
 
 
 def _folders(run_dir: Path) -> list[Path]:
-    """The notebooks' folders: those of the run, then those of its grid points."""
-    found = {path.parent for name in ("status.json", "config.json") for path in run_dir.glob(f"*/{name}")}
-    found |= {path.parent for name in ("status.json", "config.json") for path in run_dir.glob(f"*/*/{name}")}
+    """The notebooks' folders, of the run and of its grid points: the suite leaves a status there, a notebook its env."""
+    depths, files = ("*", "*/*"), ("status.json", "env.json")
+    found = {path.parent for depth in depths for file in files for path in run_dir.glob(f"{depth}/{file}")}
     return sorted(found, key=lambda folder: (folder.name, _natural(folder.parent.name)))
 
 
@@ -169,7 +169,9 @@ def _facts(entries: list[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def join_intervals(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """The metrics in their order: name, value, text, interval. ``x_low`` and ``x_high`` join ``x``; no ``seconds``.
+    """The metrics (name, value, text, interval), those with an interval first; ``x_low`` and ``x_high`` join ``x``.
+
+    ``seconds`` is left out: the page says it elsewhere.
 
     >>> join_intervals({"macro_f1": 0.93, "macro_f1_low": 0.9, "macro_f1_high": 0.954})
     [{'name': 'macro F1', 'value': 0.93, 'text': '0.930', 'interval': '(0.900–0.954)'}]
@@ -184,7 +186,7 @@ def join_intervals(metrics: dict[str, Any]) -> list[dict[str, Any]]:
             interval = f"({format_number(metrics[f'{name}_low'])}–{format_number(metrics[f'{name}_high'])})"
         label = " ".join(SPELLING.get(word, word) for word in name.split("_"))
         joined.append({"name": label, "value": value, "text": text, "interval": interval})
-    return joined
+    return sorted(joined, key=lambda metric: not metric["interval"])  # what has an interval is what the lesson is about
 
 
 def mean_and_deviation(values: Iterable[Any]) -> str:

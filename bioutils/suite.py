@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -126,7 +127,9 @@ def _write_plan(jobs: list[Job], out: Path, *, cores: int, timeout: int) -> Path
                 "makes": list(job.makes),
                 "done": f"{job.folder}/.done",
                 "threads": 1 if job.light else max(1, share - 1),
-                "omp_threads": share if share < cores and not job.light else None,
+                # None leaves the choice to torch, which knows cores from hyper-threads.
+                "omp_threads": os.environ.get("OMP_NUM_THREADS")
+                or (share if share < cores and not job.light else None),
                 "heavy": 0 if job.light else 1,
             }
         )
@@ -270,12 +273,11 @@ def _gather(jobs: list[Job], out: Path, started: str) -> list[Row]:
 
 
 def describe_error(error: Mapping[str, Any] | None) -> str:
-    """One line for a status' error: what, and in which cell."""
+    """One line for a status' error: in which cell, and what; the report has the whole of it."""
     if not error:
         return ""
-    lines = error["message"].strip().splitlines()
-    what = f"{error['name']}: {lines[0]}" if lines else error["name"]
-    return f"{what} (In [{error['cell']}] {error['source']})" if error.get("cell") else what
+    place = f"In [{error['cell']}] " if error.get("cell") else ""
+    return textwrap.shorten(f"{place}{error['name']}: {error['message']}", 160, placeholder=" …")
 
 
 def _tail(log: Path) -> str:

@@ -11,7 +11,7 @@ WORD = re.compile(r"\w+")
 ABBREVIATIONS = frozenset(
     """
     e.g i.e cf c.f etc al et viz vs v.s approx ca resp incl excl esp fig figs tab eq eqs ref refs suppl no nos vol pp ed eds
-    sp spp subsp var nov gen cv str pv bv sv dr prof mr mrs ms st jr sr inc ltd corp co dept univ i.v i.p s.c i.m p.o
+    sp spp subsp var nov gen cv str pv bv sv dr prof mr mrs st jr sr inc ltd corp co dept univ i.v i.p s.c i.m p.o
     b.i.d t.i.d q.d a.m p.m u.s u.k u.s.a temp conc max avg std dev est
     """.split()
 )
@@ -40,6 +40,8 @@ PARAGRAPH = re.compile(r"\n[^\S\n]*\n\s*")
 # Punkt wants a capital after the full stop; names of genes and RNAs, and numbers, begin sentences too: a full stop, a
 # blank, then a lower-case name with a digit or a capital in it (p53, miR-21, mTOR), or a number with a word after it.
 LOWER_NAME = re.compile(r"(?<=[a-z0-9)\]%][.!?])\s+(?=(?:[a-z]{1,6}-?[A-Z0-9][\w/-]*|\d+(?:[.,]\d+)?\s+[a-z]+\s)\b)")
+# A number with a unit of one or two letters ends a sentence before a capital: "for 24 h. The", "at 3.4 Å. Besides".
+AFTER_UNIT = re.compile(r"(?<=\d)(?: ?[a-zA-Zµ°Å]{1,2}\.)(\s+)(?=[A-Z(\"“])")
 # What is no sentence of its own: a bare number (of a list), and a bracket's stop before a plain lower-case word.
 NUMBER_ALONE = re.compile(r"\(?\d{1,2}[.)]")
 LAST_WORD = re.compile(r"(\S+)[.!?]$")
@@ -68,7 +70,8 @@ def _belongs(text: str, before: tuple[int, int], span: tuple[int, int]) -> bool:
     previous = text[slice(*before)]
     if NUMBER_ALONE.fullmatch(previous):
         return True
-    return previous.endswith((".)", '."', ".]")) and re.match(r"[a-z]+\s", text[slice(*span)]) is not None
+    goes_on = re.match(r"[a-z]{2,}\s", text[slice(*span)]) is not None
+    return goes_on and (previous.endswith((".)", '."', ".]")) or re.search(r"\d ?[a-z]{1,4}\.$", previous) is not None)
 
 
 def _split_before_names(text: str, first: int, last: int) -> list[tuple[int, int]]:
@@ -81,7 +84,14 @@ def _split_before_names(text: str, first: int, last: int) -> list[tuple[int, int
             continue
         cuts.append((start, match.start()))
         start = match.end()
-    return [*cuts, (start, last)]
+    cuts.append((start, last))
+    return [piece for first, last in cuts for piece in _split_after_units(text, first, last)]
+
+
+def _split_after_units(text: str, first: int, last: int) -> list[tuple[int, int]]:
+    marks = list(AFTER_UNIT.finditer(text, first, last))
+    starts = [first, *(mark.end() for mark in marks)]
+    return list(zip(starts, [*(mark.start(1) for mark in marks), last], strict=True))
 
 
 def word_count(text: str) -> int:

@@ -37,13 +37,14 @@ def page(run: Path) -> str:
 
 
 def test_title_state_time_numbers_figures_and_links_are_there(tmp_path):
-    metrics = {"accuracy": 0.93, "accuracy_low": 0.9, "accuracy_high": 0.954, "n_test": 1000, "seconds": 9.0}
+    metrics = {"n_test": 1000, "accuracy": 0.93, "accuracy_low": 0.9, "accuracy_high": 0.954, "seconds": 9.0}
     folder = add(tmp_path, "03_train", metrics=metrics, figures={"curve": "Loss by epoch"})
     (folder / "table.xlsx").write_bytes(b"x" * 2500)
     html = page(tmp_path)
     for text in ("Title of 03_train", "Subtitle", "1 min 13 s", "0.930", "(0.900–0.954)", "number of test", "1,000"):
         assert text in html
     assert "accuracy low" not in html
+    assert html.index("<dt>accuracy") < html.index("<dt>number of test"), "what has an interval comes first"
     assert 'alt="Loss by epoch"' in html
     assert 'href="03_train/figures/curve.png"' in html
     assert 'href="03_train/03_train.html"' in html
@@ -51,6 +52,13 @@ def test_title_state_time_numbers_figures_and_links_are_there(tmp_path):
     assert "torch 2.13.0" in html
     assert re.search(r"Seed</dt><dd>7<", html)
     assert "Grid points compared" not in html
+
+
+def test_a_model_s_folder_is_no_notebook(tmp_path):
+    folder = add(tmp_path, "03_train")
+    (folder / "model").mkdir()
+    (folder / "model" / "config.json").write_text("{}")
+    assert "1 of 1 notebook run ended" in page(tmp_path)
 
 
 def test_a_thumbnail_is_small_and_on_white(tmp_path):

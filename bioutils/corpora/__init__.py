@@ -154,9 +154,11 @@ def load(
     )
 
 
-def check(name: str, *, data_root: str | Path | None = None, sample: bool = False) -> dict[str, Any]:
-    """Counts of a corpus, read whole. Raises DataError, with every offender, when a file breaks its format."""
-    path = find_file(name, data_root=data_root, sample=sample)
+def check(
+    name: str, *, data_root: str | Path | None = None, sample: bool = False, file: Path | None = None
+) -> dict[str, Any]:
+    """Counts of a corpus (or of one ``file`` of it), read whole. Raises DataError, with the offenders, when it is broken."""
+    path = file or find_file(name, data_root=data_root, sample=sample)
     found: dict[str, Any] = {"file": str(path)}
     if name == "go":
         from bioutils.corpora import obo
