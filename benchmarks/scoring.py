@@ -5,12 +5,13 @@ The plain way is the earlier system's: one sentence a forward pass, float32, cut
 
 import numpy as np
 import torch
-from bioutils.corpora.obo import ASPECTS
-from common import arguments, definitions, in_turn, machine
 
+from bioutils.corpora.obo import ASPECTS
 from bioutils.encoders import load_classifier, load_tokenizer
 from bioutils.evaluation.calibration import softmax
 from bioutils.inference import predict_logits
+
+from common import arguments, definitions, in_turn, machine
 
 
 def main() -> None:

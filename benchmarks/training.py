@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from common import arguments, machine
 
 from bioutils.corpora import load
 from bioutils.encoders import load_classifier, load_tokenizer
@@ -21,6 +20,8 @@ from bioutils.evaluation.classification import evaluate
 from bioutils.inference import predict_logits
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.trainer import train_classifier
+
+from common import arguments, machine
 
 
 def go(train_size: int, eval_size: int, seed: int):

@@ -73,6 +73,10 @@ class Run:
         plain = {k: v.item() if hasattr(v, "item") else v for k, v in metrics.items()}
         write_json(path, known | {k: int(v) if isinstance(v, bool) else v for k, v in plain.items()})
 
+    def note(self, **facts: Any) -> None:
+        """Adds facts found on the way, such as the data's version, to ``config.json``."""
+        write_json(self.folder / "config.json", read_json(self.folder / "config.json") | facts)
+
     def save_predictions(self, table: "pd.DataFrame") -> Path:
         """Writes ``predictions.parquet``, one row an example."""
         with atomic_path(self.path("predictions.parquet")) as temporary:
@@ -157,6 +161,8 @@ def start_run(name: str, *, seed: int, run_dir: str = "", **parameters: Any) -> 
     Checks the parameters, seeds every generator, clears what an earlier run of this notebook left there, writes
     ``config.json`` and ``env.json`` and prints a line. Raises UsageError on a bad parameter, before anything is written.
     """
+    from datasets import disable_progress_bars
+
     parameters = {**parameters, "seed": seed, "run_dir": run_dir}
     check_parameters(parameters)
     folder = (Path(run_dir).expanduser() if run_dir else project_root() / "outputs" / "notebook") / name
@@ -164,6 +170,7 @@ def start_run(name: str, *, seed: int, run_dir: str = "", **parameters: Any) -> 
     for stale in [folder / "metrics.json", folder / "predictions.parquet", *(folder / "figures").glob("*")]:
         stale.unlink(missing_ok=True)  # else numbers of two runs would stand side by side
     seed_everything(seed)
+    disable_progress_bars()  # in a saved notebook each would be a red line
     run = Run(name, folder, seed, parameters)
     env = environment()
     write_json(folder / "config.json", parameters)

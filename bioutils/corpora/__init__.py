@@ -114,9 +114,9 @@ def load(
 
     70, 10 and 20 % of the rows, stratified by label; ``split="grouped"`` keeps near copies in one part. ``train_size``
     and ``eval_size`` (validation and test, each) draw fewer rows, stratified; 0 takes all. The label is a ClassLabel in
-    the order biological_process, cellular_component, molecular_function. Raises UsageError on a size that is not there.
+    the order biological_process, cellular_component, molecular_function; ``info.description`` names file and release. Raises UsageError on a size that is not there.
     """
-    from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+    from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features, Value
 
     from bioutils.corpora import splits
     from bioutils.corpora.obo import ASPECTS
@@ -125,7 +125,7 @@ def load(
         raise UsageError(expected("corpus", "one with labels", name, available=["go"]))
     if split not in ("random", "grouped"):
         raise UsageError(expected("split", "a known one", split, available=["random", "grouped"]))
-    _, table = go_table(data_root=data_root, sample=sample)
+    graph, table = go_table(data_root=data_root, sample=sample)
     labels = table["aspect"].map({aspect: i for i, aspect in enumerate(ASPECTS)}).to_numpy()
     if split == "random":
         parts = splits.stratified(labels, seed=seed)
@@ -141,12 +141,15 @@ def load(
             "label": ClassLabel(names=list(ASPECTS)),
         }
     )
+    version = f"{Path(graph.graph['path']).name}, {graph.graph['data-version'] or 'no data-version'}"
+    info = DatasetInfo(description=version, license=corpus(name).licence, citation=corpus(name).citation)
     sizes = {"train": train_size, "validation": eval_size, "test": eval_size}
     return DatasetDict(
         {
             part: Dataset.from_pandas(
                 rows.iloc[splits.subsample(numbers, labels, sizes[part], seed=seed)],
                 features=features,
+                info=info,
                 preserve_index=False,
             )
             for part, numbers in parts._asdict().items()

@@ -9,7 +9,7 @@ import numpy as np
 
 from bioutils.corpora.obo import broader_terms, is_a_graph
 from bioutils.errors import UsageError, expected
-from bioutils.plots import ASPECT_COLOURS, GREY, axes_or_new, readable
+from bioutils.plots.style import ASPECT_COLOURS, GREY, axes_or_new, readable
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -41,6 +41,7 @@ def most_connected_terms(
     drawn = core(graph, min_degree=min_degree, limit=limit)
     places = nx.spring_layout(drawn, k=25 / len(drawn) ** 0.5, scale=10, iterations=500, seed=seed, method="force")
     size = np.array([graph.degree(node) for node in drawn])
+    area = 1800 * size / size.max()  # points²: a node twice as connected has twice the area
     aspects = [graph.nodes[node]["namespace"] for node in drawn]
     ax = axes_or_new(ax, 10, 8.5)
     nx.draw_networkx_edges(drawn, places, ax=ax, edge_color=GREY, alpha=0.4, width=0.7)
@@ -48,17 +49,19 @@ def most_connected_terms(
         drawn,
         places,
         ax=ax,
-        node_size=1800 * size / size.max(),  # points²: a node twice as connected has twice the area
+        node_size=area,
         node_color=[ASPECT_COLOURS[aspect] for aspect in aspects],
         alpha=np.clip(size / size.max(), 0.25, 0.9),
     )
     for aspect in sorted(set(aspects)):
         ax.scatter([], [], color=ASPECT_COLOURS[aspect], s=60, label=readable(aspect))
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3)
-    ax.set_title(title or f"{len(drawn)} terms, {drawn.number_of_edges():,} pairs of them joined")
+    counted = f"{len(drawn)} terms, {drawn.number_of_edges():,} pairs of them joined"
+    ax.set_title(title or f"Which terms are most connected? ({counted})")
     ax.axis("off")
     ax.margins(0.08)
-    _name_where_room(ax, [(places[node], graph.nodes[node]["name"]) for node in drawn])
+    radius = dict(zip(drawn, np.sqrt(area / np.pi), strict=True))  # points
+    _name_where_room(ax, [(places[node], radius[node], graph.nodes[node]["name"]) for node in drawn])
     return ax
 
 
@@ -83,16 +86,17 @@ def _wrapped(name: str, max_lines: int | None = None) -> str:
     return fill(readable(name), WRAP, break_long_words=False, max_lines=max_lines, placeholder=" …")
 
 
-def _name_where_room(ax: "Axes", names: Sequence[tuple[np.ndarray, str]]) -> None:
-    """Writes at most NAMED names, each at its place, leaving out those that would touch one written before."""
+def _name_where_room(ax: "Axes", names: Sequence[tuple[np.ndarray, float, str]]) -> None:
+    """Writes at most NAMED names, each under its node (place, radius), leaving out those that would touch an earlier one."""
     from matplotlib.patheffects import withStroke
 
     ax.figure.draw_without_rendering()  # where a text ends is known only once the layout has been made
     taken = []
-    for (x, y), name in names:
+    for place, radius, name in names:
         if len(taken) == NAMED:
             break
-        text = ax.text(x, y, _wrapped(name, max_lines=3), ha="center", va="center", fontsize=8, linespacing=0.95)
+        below = {"xytext": (0, -radius), "textcoords": "offset points", "ha": "center", "va": "top"}
+        text = ax.annotate(_wrapped(name, max_lines=3), place, **below, fontsize=8, linespacing=0.95)
         text.set_path_effects([withStroke(linewidth=2, foreground="white", alpha=0.8)])
         box = text.get_window_extent().padded(4)
         if any(box.overlaps(other) for other in taken):

@@ -1,0 +1,28 @@
+"""Figures: functions that take data and an optional ``ax``, label the axes with units, and return the Axes; ``runs`` saves.
+
+matplotlib and its friends are imported when something is drawn, so that the command line starts fast.
+"""
+
+from bioutils.plots.data import aspect_pie, counts_bar, length_histogram, token_lengths, word_cloud, word_count_boxes
+from bioutils.plots.ontology import ancestry, most_connected_terms
+from bioutils.plots.scores import confusion_heatmap, interval_bars, learning_curves, stacked_aspect_bars
+from bioutils.plots.style import ASPECT_COLOURS, PALETTE, new_axes, use_style
+
+__all__ = [
+    "ASPECT_COLOURS",
+    "PALETTE",
+    "ancestry",
+    "aspect_pie",
+    "confusion_heatmap",
+    "counts_bar",
+    "interval_bars",
+    "learning_curves",
+    "length_histogram",
+    "most_connected_terms",
+    "new_axes",
+    "stacked_aspect_bars",
+    "token_lengths",
+    "use_style",
+    "word_cloud",
+    "word_count_boxes",
+]
