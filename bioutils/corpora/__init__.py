@@ -114,7 +114,8 @@ def load(
 
     70, 10 and 20 % of the rows, stratified by label; ``split="grouped"`` keeps near copies in one part. ``train_size``
     and ``eval_size`` (validation and test, each) draw fewer rows, stratified; 0 takes all. The label is a ClassLabel in
-    the order biological_process, cellular_component, molecular_function; ``info.description`` names file and release. Raises UsageError on a size that is not there.
+    the order biological_process, cellular_component, molecular_function; ``info.description`` names file and release.
+    Raises UsageError on a size that is not there.
     """
     from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features, Value
 
@@ -142,7 +143,7 @@ def load(
         }
     )
     version = f"{Path(graph.graph['path']).name}, {graph.graph['data-version'] or 'no data-version'}"
-    info = DatasetInfo(description=version, license=corpus(name).licence, citation=corpus(name).citation)
+    info = DatasetInfo(features=features, description=version, license=corpus(name).licence, citation=corpus(name).citation)
     sizes = {"train": train_size, "validation": eval_size, "test": eval_size}
     return DatasetDict(
         {

@@ -76,13 +76,7 @@ def word_count_boxes(
         widths=0.55,
         patch_artist=True,
         medianprops={"color": BLACK, "linewidth": 1.5},
-        flierprops={
-            "marker": "o",
-            "markersize": 2.5,
-            "markeredgecolor": "none",
-            "markerfacecolor": GREY,
-            "alpha": 0.25,
-        },
+        flierprops={"marker": ".", "markersize": 4, "markeredgecolor": "none", "markerfacecolor": GREY, "alpha": 0.3},
     )
     for box, colour in zip(drawn["boxes"], colours_of(names), strict=True):
         box.set(facecolor=colour, alpha=0.75)
@@ -175,8 +169,9 @@ def token_lengths(
     edges = np.arange(first, max(lengths.max(), max_length) + width + 0.5, width)
     kept = f"kept whole: {1 - cut:.1%} of texts"
     beyond = f"cut: {cut:.1%} of texts, {lost:.1%} of all tokens lost"
-    ax.hist([lengths[lengths <= max_length], lengths[lengths > max_length]], bins=edges, stacked=True,
-            color=[BLUE, VERMILLION], label=[kept, beyond], edgecolor="white", linewidth=0.3)  # fmt: skip
+    look = {"edgecolor": "white", "linewidth": 0.3}
+    ax.hist(lengths[lengths <= max_length], bins=edges, color=BLUE, label=kept, **look)
+    ax.hist(lengths[lengths > max_length], bins=edges, color=VERMILLION, label=beyond, **look)
     ax.axvline(max_length + 0.5, color=BLACK, linestyle="--", linewidth=1.2, label=f"max_length {max_length}")
     ax.set(xlabel="tokens in a text, special tokens included", ylabel="texts", title=title)
     ax.yaxis.set_major_formatter("{x:,.0f}")

@@ -125,18 +125,16 @@ def stacked_aspect_bars(
     filled("table", table["id"])
     values = table[list(aspects)].to_numpy(dtype=float)  # (abstracts, aspects)
     order = np.lexsort((-values.max(1), values.argmax(1)))
-    n, values = len(values), values[order]
-    ax = axes_or_new(ax, 8, 1.4 + 0.19 * n if n <= MOST_NAMED_BARS else 6)
-    left = np.zeros(n)
+    n, values, named = len(values), values[order], len(values) <= MOST_NAMED_BARS
+    ax = axes_or_new(ax, 8, 1.4 + 0.19 * n if named else 6)
+    ends = values.cumsum(1)
     for column, (aspect, colour) in enumerate(zip(aspects, colours_of(aspects), strict=True)):
-        height = 0.82 if n <= MOST_NAMED_BARS else 1.0
-        ax.barh(range(n), values[:, column], left=left, height=height, color=colour, label=readable(aspect))
-        left += values[:, column]
-    ax.set_yticks(range(n), table["id"].to_numpy()[order]) if n <= MOST_NAMED_BARS else ax.set_yticks([])
+        size, start = values[:, column], ends[:, column] - values[:, column]
+        ax.barh(range(n), size, left=start, height=0.82 if named else 1, color=colour, label=readable(aspect))
+    ax.set_yticks(range(n) if named else [], table["id"].to_numpy()[order] if named else [])
     ax.tick_params(axis="y", labelsize=8, length=0)
-    ax.set(
-        xlim=(0, 1), ylim=(n - 0.5, -0.5), xlabel="mean probability over the sentences", ylabel=f"abstracts (n = {n:,})"
-    )
+    ax.set(xlim=(0, 1), ylim=(n - 0.5, -0.5))  # the first on top
+    ax.set(xlabel="mean probability over the sentences", ylabel=f"abstracts (n = {n:,})")
     ax.xaxis.set_major_formatter("{x:.0%}")
     ax.set_title(title, pad=26)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(aspects), borderaxespad=0.2)

@@ -72,6 +72,7 @@ def colours_of(names: Iterable[str]) -> list[str]:
 
 
 def filled(name: str, values: Iterable) -> np.ndarray:
+    """``values`` as an array. Raises UsageError where there are none: an empty figure would say nothing."""
     values = np.asarray(values)
     if values.size == 0:
         raise UsageError(expected(name, "at least one value", "none", remedy="Look at what was filtered out before."))
