@@ -114,9 +114,12 @@ def _hub_answers() -> bool:
 
 def _load(loader, name: str, **options):
     """``loader.from_pretrained`` with our rules; one clear error in place of the hub's many."""
+    from transformers.utils import logging as hf_logging
+
     source, at_hand = resolve(name), is_cached(name)
     if not at_hand and not _hub_answers():
         raise _not_loaded(name, source, "it is not on this machine, and the hub cannot be reached.")
+    hf_logging.disable_progress_bar()  # weights from a disk are there in an instant
     log = logging.getLogger("transformers")
     level = log.level
     log.setLevel(logging.ERROR)  # the report of newly made head weights is expected here, and long

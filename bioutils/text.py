@@ -62,7 +62,14 @@ def sentences(text: str) -> list[SentenceSpan]:
                     span = (spans.pop()[0], span[1])
                 spans.append(span)
         start = after
-    return [SentenceSpan(first, last, text[first:last]) for first, last in spans]
+    return [_trimmed(text, first, last) for first, last in spans]
+
+
+def _trimmed(text: str, first: int, last: int) -> SentenceSpan:
+    """The span without white space at its ends (Punkt keeps it at the beginning of a text)."""
+    piece = text[first:last]
+    first += len(piece) - len(piece.lstrip())
+    return SentenceSpan(first, first + len(piece.strip()), piece.strip())
 
 
 def _belongs(text: str, before: tuple[int, int], span: tuple[int, int]) -> bool:

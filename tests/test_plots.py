@@ -114,11 +114,6 @@ def test_nothing_to_draw_is_an_error(draw):
 # words
 
 
-def words_of(ax):
-    """The words of a cloud, which the picture itself no longer holds."""
-    return set(ax.images[0].get_array().words_)
-
-
 def test_word_cloud_reads_every_text_to_its_end(monkeypatch):
     import wordcloud
 

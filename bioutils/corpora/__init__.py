@@ -143,7 +143,9 @@ def load(
         }
     )
     version = f"{Path(graph.graph['path']).name}, {graph.graph['data-version'] or 'no data-version'}"
-    info = DatasetInfo(features=features, description=version, license=corpus(name).licence, citation=corpus(name).citation)
+    info = DatasetInfo(
+        features=features, description=version, license=corpus(name).licence, citation=corpus(name).citation
+    )
     sizes = {"train": train_size, "validation": eval_size, "test": eval_size}
     return DatasetDict(
         {

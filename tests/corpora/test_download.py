@@ -1,0 +1,81 @@
+import threading
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from bioutils.corpora import find_file
+from bioutils.corpora.download import fetch
+from bioutils.errors import BioutilsError, DataError, UsageError
+
+CONTENT = find_file("go", sample=True).read_bytes()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves CONTENT; /cut closes early, /html is an error page with status 200, /none is 404. Understands Range."""
+
+    def __init__(self, log, *args):
+        self.log = log
+        super().__init__(*args)
+
+    def do_GET(self):
+        self.log.append((self.path, self.headers.get("Range")))
+        if self.path == "/none":
+            return self.send_error(404)
+        body = b"<html>Sorry</html>" if self.path == "/html" else CONTENT
+        start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        self.wfile.write(body[start : len(body) // 2] if self.path == "/cut" else body[start:])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server():
+    log = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, log)) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_port}", log
+        http.shutdown()
+        thread.join()
+
+
+def test_fetches_whole_and_does_not_replace_unasked(server, tmp_path):
+    address, _ = server
+    path = fetch("go", data_root=tmp_path, url=f"{address}/go-basic.obo", progress=False)
+    assert (path.name, path.read_bytes()) == ("go-basic.obo", CONTENT)
+    assert [p.name for p in path.parent.iterdir()] == ["go-basic.obo"]
+    with pytest.raises(UsageError, match="--overwrite"):
+        fetch("go", data_root=tmp_path, url=f"{address}/go-basic.obo", progress=False)
+
+
+def test_goes_on_where_it_stopped(server, tmp_path):
+    address, log = server
+    with pytest.raises(BioutilsError, match="call again to go on"):
+        fetch("go", data_root=tmp_path, url=f"{address}/cut", progress=False)
+    assert not (tmp_path / "go" / "go-basic.obo").exists()
+    path = fetch("go", data_root=tmp_path, url=f"{address}/rest", progress=False)
+    assert path.read_bytes() == CONTENT
+    assert log[-1] == ("/rest", f"bytes={len(CONTENT) // 2}-")
+
+
+@pytest.mark.parametrize(("page", "options"), [("/html", {}), ("/go-basic.obo", {"sha256": "0" * 64})])
+def test_what_is_not_the_corpus_is_thrown_away(server, tmp_path, page, options):
+    with pytest.raises(DataError, match="Not an OBO file|sha256"):
+        fetch("go", data_root=tmp_path, url=server[0] + page, progress=False, **options)
+    assert list((tmp_path / "go").iterdir()) == []
+
+
+def test_wrong_addresses(server, tmp_path):
+    with pytest.raises(BioutilsError, match="404"):
+        fetch("go", data_root=tmp_path, url=f"{server[0]}/none", progress=False)
+    with pytest.raises(BioutilsError, match="refused"):
+        fetch("go", data_root=tmp_path, url="http://127.0.0.1:1/x", progress=False)
+    with pytest.raises(UsageError, match="http or https"):
+        fetch("go", data_root=tmp_path, url="file:///etc/passwd")
+    with pytest.raises(UsageError, match="no release"):
+        fetch("abstracts", data_root=tmp_path)
