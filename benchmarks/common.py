@@ -3,9 +3,12 @@
 import argparse
 import os
 import platform
+import re
+import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -21,6 +24,14 @@ def machine() -> str:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cores} cores {platform.machine()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+
+
+def peak_memory() -> float:
+    """The most memory this process has held, in MB. (``ru_maxrss`` would count the parent's, before the exec.)"""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS, in bytes
 
 
 def in_turn(ways: dict[str, Callable[[], object]], *, repeats: int) -> dict[str, float]:

@@ -4,12 +4,15 @@ Format: OBO 1.2 and 1.4 (https://owlcollab.github.io/oboformat/doc/obo-syntax.ht
 """
 
 import io
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioutils.errors import DataError, UsageError, expected
-from bioutils.files import read_lines
+from bioutils.files import open_bytes, read_lines, reading
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -32,11 +35,12 @@ def read_graph(path: Path | str) -> "nx.MultiDiGraph":
     """
     import obonet
 
-    lines = _checked_lines(path)
-    try:
-        everything = obonet.read_obo(io.StringIO("\n".join(lines)), ignore_obsolete=False)
-    except ValueError as error:  # obonet's own, for a line it cannot take apart
-        raise DataError(f"Not valid OBO: {error}. Fetch the file again.", path=path) from None
+    where = _checked_lines(path)
+    with reading(path), io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig") as stream, _quiet():
+        try:
+            everything = obonet.read_obo(stream, ignore_obsolete=False)
+        except ValueError as error:  # obonet's own, for a line it cannot take apart
+            raise DataError(f"Not valid OBO: {error}. Fetch the file again.", path=path) from None
     default = (everything.graph.get("default-namespace") or [None])[0]
     stubs = [n for n, data in everything.nodes(data=True) if "name" not in data]
     foreign = [n for n, data in everything.nodes(data=True) if "name" in data and not n.startswith("GO:")]
@@ -44,7 +48,7 @@ def read_graph(path: Path | str) -> "nx.MultiDiGraph":
     everything.remove_nodes_from({*stubs, *foreign, *obsolete})
     for _, data in everything.nodes(data=True):
         data.setdefault("namespace", default)
-    _check_terms(everything, lines, path)
+    _check_terms(everything, where, path)
     version = everything.graph.get("data-version")
     everything.graph |= {
         "data-version": version[0] if isinstance(version, list) else version,
@@ -60,38 +64,51 @@ def _is_obsolete(data: dict) -> bool:
     return str(data.get("is_obsolete", "")).lower() == "true" or data.get("namespace") == "obsolete"
 
 
-def _checked_lines(path: Path | str) -> list[str]:
-    """The file's lines, after a look at what obonet would report without a line number."""
-    lines = [line for _, line in read_lines(path)]
-    first = next((line for line in lines if line.strip()), "")
-    if not re.match(r"format-version:|\[Term\]|[a-z-]+: ", first):
-        raise DataError(f"Not an OBO file: it begins with {first[:40]!r}. Fetch it again.", path=path, line=1)
-    seen: dict[str, int] = {}
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """obonet warns on the root logger where the header names no ontology, which no reader of ours needs."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _checked_lines(path: Path | str) -> dict[str, int]:
+    """The line of each stanza's id, after a look at what obonet would report without a line number."""
+    where: dict[str, int] = {}
     offenders: list[str] = []
-    for number, line in enumerate(lines, 1):
+    begun = has_terms = False
+    for number, line in read_lines(path):
+        if not begun and line.strip():
+            begun = True
+            if not re.match(r"format-version:|\[Term\]|[a-z-]+: ", line):
+                raise DataError(
+                    f"Not an OBO file: it begins with {line[:40]!r}. Fetch it again.", path=path, line=number
+                )
         if line.startswith("id: "):
             key = line[4:].split("!")[0].strip()
-            if key in seen:
-                offenders.append(f"{path}:{number}: the id {key} was defined before, in line {seen[key]}")
-            seen.setdefault(key, number)
+            if key in where:
+                offenders.append(f"{path}:{number}: the id {key} was defined before, in line {where[key]}")
+            where.setdefault(key, number)
+        elif line.startswith("[Term]"):
+            has_terms = True
         elif line and not line.startswith(("[", "!", " ")) and ":" not in line:
             offenders.append(f"{path}:{number}: no `tag: value`: {line[:40]!r}")
-    if not any(line.startswith("[Term]") for line in lines):
+    if not has_terms:
         raise DataError("Expected [Term] stanzas, found none. Is the file cut short? Fetch it again.", path=path)
     _report(offenders)
-    return lines
+    return where
 
 
-def _check_terms(graph: "nx.MultiDiGraph", lines: list[str], path: Path | str) -> None:
-    """Every live term needs a name and one of the three aspects, and one definition among them all must exist."""
-    where: dict[str, int] = {}
-    bad = {n: data.get("namespace") for n, data in graph.nodes(data=True) if data.get("namespace") not in ASPECTS}
-    if bad:
-        where = {line[4:].strip(): i for i, line in enumerate(lines, 1) if line.startswith("id: ")}
+def _check_terms(graph: "nx.MultiDiGraph", where: dict[str, int], path: Path | str) -> None:
+    """Every live term needs one of the three aspects, and at least one of them all a definition."""
     _report(
         [
             f"{path}:{where.get(node)}: " + expected(f"namespace of {node}", "an aspect", namespace, available=ASPECTS)
-            for node, namespace in bad.items()
+            for node, namespace in graph.nodes(data="namespace")
+            if namespace not in ASPECTS
         ]
     )
     if len(graph) == 0:
@@ -117,18 +134,41 @@ def definition_text(value: str) -> str | None:
 
 
 def is_a_graph(graph: "nx.MultiDiGraph") -> "nx.DiGraph":
-    """The ``is_a`` edges alone: a closure over all relations would leave the aspect. Raises DataError on a cycle."""
+    """The ``is_a`` edges alone, child → parent: a closure over all relations would leave the aspect."""
     import networkx as nx
 
     is_a = nx.DiGraph()
     is_a.add_nodes_from(graph)
     is_a.add_edges_from((child, parent) for child, parent, key in graph.edges(keys=True) if key == "is_a")
-    if not nx.is_directed_acyclic_graph(is_a):
-        cycle = " → ".join(child for child, _ in nx.find_cycle(is_a))
+    return is_a
+
+
+def _depths(graph: "nx.MultiDiGraph", parents: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Shortest ``is_a`` distance to a term without parents, and number of children. Raises DataError on a cycle.
+
+    Kahn's order with plain dictionaries: a second graph object would take more memory than the table.
+    """
+    import networkx as nx
+
+    children: dict[str, list[str]] = {}
+    for child, parent, key in graph.edges(keys=True):
+        if key == "is_a":
+            children.setdefault(parent, []).append(child)
+    waiting = dict(parents)
+    ready = [node for node, count in parents.items() if count == 0]
+    depth = dict.fromkeys(ready, 0)
+    for node in ready:  # grows while it is read
+        for child in children.get(node, ()):
+            depth[child] = min(depth.get(child, depth[node] + 1), depth[node] + 1)
+            waiting[child] -= 1
+            if waiting[child] == 0:
+                ready.append(child)
+    if len(ready) < len(parents):
+        cycle = " → ".join(child for child, _ in nx.find_cycle(is_a_graph(graph)))
         raise DataError(
             f"The is_a edges run in a circle: {cycle}. Mend one of these terms.", path=graph.graph.get("path")
         )
-    return is_a
+    return depth, {node: len(found) for node, found in children.items()}
 
 
 def broader_terms(graph: "nx.MultiDiGraph", go_id: str) -> set[str]:
@@ -146,12 +186,12 @@ def term_table(graph: "nx.MultiDiGraph") -> "pd.DataFrame":
     Words are matches of ``\\w+``. ``depth`` is the length of the shortest ``is_a`` path to a term without parents.
     ``attrs["n_undefined"]`` counts live terms without a definition, which have no row.
     """
-    import networkx as nx
     import pandas as pd
 
-    is_a = is_a_graph(graph)
-    tops = [node for node in is_a if is_a.out_degree(node) == 0]
-    depth = nx.multi_source_dijkstra_path_length(is_a.reverse(copy=False), tops, weight=None) if tops else {}
+    n_parents = dict.fromkeys(graph, 0)
+    for child, _, key in graph.edges(keys=True):
+        n_parents[child] += key == "is_a"
+    depth, n_children = _depths(graph, n_parents)
     word = re.compile(r"\w+")
     rows = []
     for node, data in graph.nodes(data=True):
@@ -160,7 +200,7 @@ def term_table(graph: "nx.MultiDiGraph") -> "pd.DataFrame":
             rows.append(
                 (
                     node, data["name"], data["namespace"], text, len(word.findall(text)),
-                    depth[node], is_a.out_degree(node), is_a.in_degree(node),
+                    depth[node], n_parents[node], n_children.get(node, 0),
                 )
             )  # fmt: skip
     columns = ["go_id", "name", "aspect", "definition", "def_word_count", "depth", "n_parents", "n_children"]

@@ -76,7 +76,7 @@ def word_count_boxes(
         widths=0.55,
         patch_artist=True,
         medianprops={"color": BLACK, "linewidth": 1.5},
-        flierprops={"marker": ".", "markersize": 4, "markeredgecolor": "none", "markerfacecolor": GREY, "alpha": 0.3},
+        flierprops={"marker": ".", "markersize": 4, "markeredgecolor": "none", "markerfacecolor": GREY, "alpha": 0.5},
     )
     for box, colour in zip(drawn["boxes"], colours_of(names), strict=True):
         box.set(facecolor=colour, alpha=0.75)
@@ -175,5 +175,5 @@ def token_lengths(
     ax.axvline(max_length + 0.5, color=BLACK, linestyle="--", linewidth=1.2, label=f"max_length {max_length}")
     ax.set(xlabel="tokens in a text, special tokens included", ylabel="texts", title=title)
     ax.yaxis.set_major_formatter("{x:,.0f}")
-    ax.legend()
+    ax.legend(loc="upper right", frameon=True, edgecolor="none", framealpha=0.9)  # the limit may pass behind it
     return ax
