@@ -22,7 +22,7 @@ run: $(VENV)/run.stamp  ## execute the whole suite, quick profile, and print the
 test: $(VENV)/test.stamp  ## lint, check the notebooks, run the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 	$(BIN)/pytest -n $(CORES) --dist worksteal
 
 lab: $(VENV)/lab.stamp  ## JupyterLab on the notebooks

@@ -1,10 +1,26 @@
-"""What several tests build upon."""
+"""What several tests build upon: no network, one thread a process, a tiny model."""
 
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "MPLBACKEND": "agg"}
+
 import nbformat
 import pytest
+
+NAMES = ["biological_process", "cellular_component", "molecular_function"]
+WORDS = "a b c cell cells grow growth membrane lipids binds binding zinc the of . , it was number".split()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Under pytest-xdist each process has a core of its own; two threads each would wait for one another."""
+    import torch
+
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -24,3 +40,52 @@ def write_notebook() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory):
+    """A tiny untrained classifier with a word-level tokenizer, saved as training saves it."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    folder = tmp_path_factory.mktemp("model")
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=64, id2label=dict(enumerate(NAMES)), label2id={n: i for i, n in enumerate(NAMES)},
+        initializer_range=1.0,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    (folder / "bioutils.json").write_text(json.dumps({"max_length": 32, "temperature": 2.0}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def encoder_dir(model_dir, tmp_path_factory):
+    """The same without its head: an encoder to fine-tune."""
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("encoder")
+    AutoTokenizer.from_pretrained(model_dir).save_pretrained(folder)
+    AutoModel.from_pretrained(model_dir).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset():
+    """Sixty texts whose first word tells the class, in three parts."""
+    from datasets import ClassLabel, Dataset, DatasetDict
+
+    def part(n: int) -> Dataset:
+        kinds = ("growth of cells", "membrane of lipids", "binding of zinc")
+        rows = [{"text": f"{kinds[i % 3]} " + "number " * (i % 5), "label": i % 3} for i in range(n)]
+        return Dataset.from_list(rows).cast_column("label", ClassLabel(names=NAMES))
+
+    return DatasetDict(train=part(36), validation=part(12), test=part(12))

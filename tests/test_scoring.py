@@ -3,37 +3,12 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from bioutils import scoring
 from bioutils.corpora.pubmed import Abstract
 from bioutils.errors import BioutilsError, UsageError
 
 NAMES = ["biological_process", "cellular_component", "molecular_function"]
-
-
-@pytest.fixture(scope="session")
-def model_dir(tmp_path_factory):
-    """A tiny untrained classifier with a word-level tokenizer, saved as training saves it."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
-
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"a b c cell cells grow membrane binds the of . , it was".split()]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    folder = tmp_path_factory.mktemp("model")
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=64, id2label=dict(enumerate(NAMES)), label2id={n: i for i, n in enumerate(NAMES)},
-        initializer_range=1.0,
-    )  # fmt: skip
-    BertForSequenceClassification(config).save_pretrained(folder)
-    (folder / "bioutils.json").write_text(json.dumps({"max_length": 32, "temperature": 2.0}))
-    return folder
 
 
 @pytest.fixture

@@ -26,21 +26,22 @@ class TrainingSettings:
     seed: int = 42
 
     def __post_init__(self):
-        for name, ok, what in (
-            ("epochs", self.epochs >= 1, "1 or more"),
-            ("learning_rate", 0 < self.learning_rate < 1, "between 0 and 1"),
-            ("batch_size", self.batch_size >= 1, "1 or more"),
-            ("accumulation", self.accumulation >= 1, "1 or more"),
-            ("warmup", 0 <= self.warmup < 1, "a share from 0 to 1"),
-            ("weight_decay", self.weight_decay >= 0, "0 or more"),
-            ("max_length", self.max_length >= 4, "4 tokens or more"),
-            ("patience", self.patience >= 0, "0 or more"),
-            ("seed", 0 <= self.seed < 2**32, "0 or more, below 2**32"),
+        for name, fits, what in (
+            ("epochs", lambda v: v >= 1, "1 or more"),
+            ("learning_rate", lambda v: 0 < v < 1, "between 0 and 1"),
+            ("batch_size", lambda v: v >= 1, "1 or more"),
+            ("accumulation", lambda v: v >= 1, "1 or more"),
+            ("warmup", lambda v: 0 <= v < 1, "a share from 0 to 1"),
+            ("weight_decay", lambda v: v >= 0, "0 or more"),
+            ("max_length", lambda v: v >= 4, "4 tokens or more"),
+            ("patience", lambda v: v >= 0, "0 or more"),
+            ("seed", lambda v: 0 <= v < 2**32, "0 or more, below 2**32"),
         ):
             value = getattr(self, name)
-            kind = type(type(self).__dataclass_fields__[name].default)
-            if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int) or not ok:
-                raise UsageError(expected(name, f"{'a number' if kind is float else 'a whole number'}, {what}", value))
+            fraction = isinstance(type(self).__dataclass_fields__[name].default, float)
+            right = isinstance(value, (int, float) if fraction else int) and not isinstance(value, bool)
+            if not right or not fits(value):
+                raise UsageError(expected(name, f"{'a number' if fraction else 'a whole number'}, {what}", value))
         if self.precision not in get_args(Precision):
             raise UsageError(expected("precision", "one of the known", self.precision, available=get_args(Precision)))
 

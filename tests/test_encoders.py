@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from bioutils import encoders
+from bioutils.errors import BioutilsError, UsageError
+
+
+def test_minilm_is_at_hand_and_its_weights_are_verified(monkeypatch):
+    assert encoders.is_cached("minilm")
+    encoders._minilm_folder.cache_clear()
+    monkeypatch.setattr(encoders, "MINILM_SHA256", "0" * 64)
+    with pytest.raises(BioutilsError, match="sha256.*do not use it"):
+        encoders.resolve("minilm")
+    monkeypatch.undo()
+    encoders._minilm_folder.cache_clear()
+
+
+def test_tokenizer_neither_cuts_nor_pads():
+    tokenizer = encoders.load_tokenizer("minilm")  # its file says: cut and pad to 128
+    assert [len(ids) for ids in tokenizer(["one", "cell " * 300])["input_ids"]] == [3, 302]
+
+
+def test_head_depends_on_the_seed_alone(encoder_dir):
+    def head(seed):
+        return encoders.load_classifier(str(encoder_dir), labels=["x", "y"], seed=seed).classifier.weight
+
+    torch.manual_seed(1)
+    first = head(5)
+    before = torch.get_rng_state()
+    assert torch.equal(first, head(5))
+    assert torch.equal(before, torch.get_rng_state())  # loading draws nothing from the run's own generator
+    assert not torch.equal(first, head(6))
+
+
+def test_labels_of_a_saved_classifier_must_agree(model_dir, encoder_dir):
+    assert encoders.load_classifier(str(model_dir)).config.num_labels == 3
+    with pytest.raises(UsageError, match="labels of"):
+        encoders.load_classifier(str(model_dir), labels=["x", "y"])
+    with pytest.raises(UsageError, match="without a trained classifier"):
+        encoders.load_classifier(str(encoder_dir))
+
+
+@pytest.mark.parametrize("name", ["nonsense", "/no/such/folder", "a/b/c", "./x"])
+def test_names_that_are_none(name):
+    with pytest.raises(UsageError, match="short name"):
+        encoders.resolve(name)
+
+
+def test_a_folder_without_a_model(tmp_path):
+    with pytest.raises(UsageError, match=r"config\.json"):
+        encoders.resolve(str(tmp_path))
+
+
+def test_a_hub_name_without_a_network_is_one_error_naming_what_is_at_hand():
+    encoders._hub_answers.cache_clear()
+    with pytest.raises(BioutilsError, match=r"scibert.*At hand without a network: \['minilm'\]"):
+        encoders.load_tokenizer("scibert")
+
+
+def test_attention_is_returned_when_asked_for(encoder_dir):
+    model = encoders.load_encoder(str(encoder_dir), attention=True)
+    out = model(torch.tensor([[2, 5, 3]]), output_attentions=True)
+    assert out.attentions[0].shape == (1, 2, 3, 3)  # (batch, heads, tokens, tokens)
+
+
+def test_a_tokenizer_without_vocabulary_is_refused(encoder_dir, tmp_path, monkeypatch):
+    from transformers import AutoTokenizer, BertTokenizer
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: BertTokenizer())
+    with pytest.raises(BioutilsError, match="no vocabulary"):
+        encoders.load_tokenizer(str(encoder_dir))

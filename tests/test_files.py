@@ -1,0 +1,68 @@
+import errno
+import gzip
+
+import pytest
+
+from bioutils.errors import BioutilsError, DataError, UsageError, expected
+from bioutils.files import atomic_path, atomic_writer, read_json, read_lines, write_json
+
+
+def test_lines_of_plain_windows_and_packed_files(tmp_path):
+    path = tmp_path / "named.txt"
+    for content in (b"a\nb\n", b"\xef\xbb\xbfa\r\nb", gzip.compress(b"a\nb\n")):
+        path.write_bytes(content)
+        assert list(read_lines(path)) == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "empty"), (gzip.compress(b""), "empty"), (b"a\ncaf\xe9\n", r"x\.txt:2: Not UTF-8 \(byte 0xe9 at column 4\)"), (gzip.compress(b"a" * 99)[:-9], "cut short")],
+)  # fmt: skip
+def test_bad_files(tmp_path, content, message):
+    path = tmp_path / "x.txt"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        list(read_lines(path))
+
+
+def test_missing_files_and_folders(tmp_path):
+    with pytest.raises(DataError, match="No such file"):
+        list(read_lines(tmp_path / "none"))
+    with pytest.raises(DataError, match="folder"):
+        list(read_lines(tmp_path))
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_writer(path) as stream:
+        stream.write("new")
+        raise RuntimeError
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_a_full_disk_is_one_message(tmp_path):
+    with (
+        pytest.raises(BioutilsError, match=r"a\.txt: could not be written \(No space left on device\)"),
+        atomic_path(tmp_path / "a.txt") as path,
+    ):
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json(tmp_path):
+    write_json(tmp_path / "a.json", {"é": [1, 2.5]})
+    assert read_json(tmp_path / "a.json") == {"é": [1, 2.5]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", float("nan"))
+    (tmp_path / "a.json").write_text('{"a": 1,\n oops}')
+    with pytest.raises(DataError, match=r"a\.json:2: Not JSON"):
+        read_json(tmp_path / "a.json")
+
+
+def test_one_message_form():
+    message = expected("x", "a y", 3, available=["p"], remedy="Do z.")
+    assert message == "Expected x to be a y, found 3. Available: ['p']. Do z."
+    assert (BioutilsError.exit_code, DataError.exit_code, UsageError.exit_code) == (1, 1, 2)
+    assert str(DataError("m", path="f", line=2)) == "f:2: m"
