@@ -5,6 +5,7 @@ Runs alone too: ``python -m bioutils.training.trainer --config train.yaml``, or 
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from bioutils.training.arguments import TrainingSettings
 if TYPE_CHECKING:
     import pandas as pd
     from datasets import DatasetDict
-    from transformers import TrainingArguments
+    from transformers import TrainerCallback, TrainingArguments
 
 SIDECAR = "bioutils.json"  # in the model's folder: what scoring needs beside weights and tokenizer
 
@@ -83,6 +84,7 @@ def train_classifier(
     out: Path | str,
     resume: bool = False,
     progress: bool = True,
+    callbacks: Sequence["TrainerCallback"] = (),
 ) -> TrainingResult:
     """Fine-tunes ``encoder`` on ``dataset`` (train, validation; columns ``text`` and ``label``) and saves the best epoch.
 
@@ -123,7 +125,7 @@ def train_classifier(
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_MULTIPLE),
         compute_metrics=scores,
-        callbacks=[JsonLines(out / "train.jsonl")]
+        callbacks=[JsonLines(out / "train.jsonl"), *callbacks]
         + ([EarlyStoppingCallback(settings.patience)] if settings.patience else []),
     )
     trainer.remove_callback(PrinterCallback)  # its dictionaries stand in train.jsonl
