@@ -263,7 +263,9 @@ def _gather(jobs: list[Job], out: Path, started: str) -> list[Row]:
             error = {"name": "Not run", "message": f"needs {', '.join(failed)}"}
             status |= {"state": "not run", "seconds": 0.0, "error": error}
         elif status["state"] in ("running", "stopped"):
-            message = f"ended without a word, as when it is killed or memory runs out: see {out / 'snakemake.log'}"
+            message = (
+                "ended without a word, as when it is killed or memory runs out: see snakemake.log in the run's folder"
+            )
             status |= {"state": "stopped", "error": {"name": "Stopped", "message": message}}
         if status["state"] in ("not run", "stopped"):
             write_json(out / job.folder / "status.json", status)
