@@ -216,6 +216,7 @@ def _score(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
         batch_tokens=arguments.batch_tokens or BATCH_TOKENS,
     )
+    print(f"model: {summary.model}")
     print(f"{summary.n_abstracts:,} abstracts → {summary.abstracts}")
     print(f"{summary.n_sentences:,} sentences → {summary.sentences}")
     if summary.n_without_text:

@@ -83,7 +83,7 @@ class Run:
             table.to_parquet(temporary, index=False)
         return self.folder / "predictions.parquet"
 
-    def save_figure(self, drawn: Any, name: str, caption: str = "") -> Path:
+    def save_figure(self, drawn: Any, name: str, caption: str = "") -> None:
         """Writes ``figures/name.png`` (an Axes, an array of them or a Figure) and its caption for the report."""
         axes = getattr(drawn, "flat", [drawn])[0]
         figure = getattr(axes, "figure", axes) or axes
@@ -91,7 +91,6 @@ class Run:
             figure.savefig(temporary, dpi=150, bbox_inches="tight")
         captions = self.path("figures/captions.json")
         write_json(captions, (read_json(captions) if captions.exists() else {}) | {name: caption})
-        return self.folder / "figures" / f"{name}.png"
 
     def save_html(self, name: str, html: str) -> Path:
         """Writes an interactive page, ``name.html``."""

@@ -164,6 +164,7 @@ class Summary:
     n_repeated_ids: int
     abstracts: Path
     sentences: Path
+    model: Path
 
 
 def _chunks(inputs: Sequence[Path], columns: dict[str, str] | None) -> Iterator[list[Abstract]]:
@@ -225,4 +226,4 @@ def score_files(
             raise BioutilsError(f"No abstract was found in {[str(p) for p in inputs]}. Nothing was written.")
         n_sentences = parts.finish(out, beside)
     repeated = sum(count - 1 for count in seen.values())
-    return Summary(seen.total(), n_sentences, n_empty, repeated, out, beside)
+    return Summary(seen.total(), n_sentences, n_empty, repeated, out, beside, scorer.path)

@@ -189,7 +189,9 @@ def test_score_hands_everything_on_and_says_what_it_wrote(monkeypatch, capsys):
 
     def score_files(inputs, out, **options):
         seen.update(options, inputs=inputs, out=out)
-        beside = SimpleNamespace(n_abstracts=1200, n_sentences=9000, n_without_text=2, n_repeated_ids=1)
+        beside = SimpleNamespace(
+            n_abstracts=1200, n_sentences=9000, n_without_text=2, model="models/m", n_repeated_ids=1
+        )
         return SimpleNamespace(**vars(beside), abstracts=out, sentences=Path("s.sentences.csv"))
 
     monkeypatch.setattr("bioutils.scoring.score_files", score_files)

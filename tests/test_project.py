@@ -101,3 +101,10 @@ def test_notebooks_keep_the_house_form(path):
     found = [c.source.splitlines()[0] for c in prose]
     assert [h for h in found if h in endings] == endings
     assert any("<details>" in c.source for c in prose)
+
+
+def test_the_index_says_what_the_notebooks_say():
+    index = (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    for path in NOTEBOOKS:
+        title, _, subtitle = nbformat.read(path, as_version=4).cells[0].source.splitlines()[:3]
+        assert f"| {path.stem[:2]} | [{title[6:]}]({path.name}) | {subtitle[2:]} |" in index

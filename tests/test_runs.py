@@ -54,7 +54,8 @@ def test_a_second_run_clears_the_first(run, tmp_path):
 def test_axes_arrays_and_figures_can_be_saved(run):
     _, axes = plt.subplots(1, 2)
     for i, drawn in enumerate((axes, axes[0], axes[0].figure)):
-        assert run.save_figure(drawn, f"f{i}").stat().st_size > 1000
+        run.save_figure(drawn, f"f{i}")
+        assert (run.folder / "figures" / f"f{i}.png").stat().st_size > 1000
 
 
 def test_nothing_is_written_outside(run):

@@ -92,6 +92,7 @@ def train_classifier(
     (a line a log entry) and, until training is over, ``checkpoints/``, from which ``resume=True`` continues.
     The test split is not touched. Raises UsageError when ``max_length`` is more than the encoder takes.
     """
+    from safetensors import SafetensorError
     from sklearn.metrics import accuracy_score, f1_score
     from transformers import DataCollatorWithPadding, EarlyStoppingCallback, PrinterCallback, Trainer
     from transformers.trainer_utils import get_last_checkpoint
@@ -107,7 +108,8 @@ def train_classifier(
         raise UsageError(expected("max_length", f"at most the {max_tokens(model)} of {encoder}", settings.max_length))
     train = tokenise(dataset["train"], tokenizer, max_length=settings.max_length)
     # By length, so that an evaluation batch holds little padding; scores do not depend on the order.
-    validation = tokenise(dataset["validation"], tokenizer, max_length=settings.max_length).sort("length")
+    validation = tokenise(dataset["validation"], tokenizer, max_length=settings.max_length)
+    validation = validation.select(np.argsort(validation["length"][:], kind="stable"))
 
     def scores(prediction) -> dict[str, float]:
         predicted = prediction.predictions.argmax(-1)
@@ -132,7 +134,15 @@ def train_classifier(
     last = get_last_checkpoint(str(checkpoints)) if resume and checkpoints.is_dir() else None
     if not resume:
         shutil.rmtree(checkpoints, ignore_errors=True)
-    outcome = trainer.train(resume_from_checkpoint=last)
+    try:
+        outcome = trainer.train(resume_from_checkpoint=last)
+    except (
+        OSError,
+        SafetensorError,
+    ) as error:  # a full disk, most likely: a checkpoint is three times the model's size
+        raise BioutilsError(
+            f"{checkpoints}: a checkpoint could not be written ({error}). Free some space and resume."
+        ) from error
     history = epoch_history(trainer.state.log_history)
     best = int(history["validation_macro_f1"].argmax())
     best_model = trainer.accelerator.unwrap_model(trainer.model)

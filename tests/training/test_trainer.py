@@ -94,6 +94,20 @@ def test_a_model_that_cannot_be_saved_leaves_the_old_one(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.rglob("*")] == ["model", "old"]
 
 
+def test_a_full_disk_while_training_is_one_message(tiny_dataset, encoder_dir, tmp_path, monkeypatch):
+    from transformers import Trainer
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Trainer, "_save_checkpoint", full)
+    with pytest.raises(BioutilsError, match="No space left.*resume"):
+        trainer.train_classifier(
+            tiny_dataset, encoder=str(encoder_dir), settings=SETTINGS, out=tmp_path, progress=False
+        )
+    assert not (tmp_path / "model").exists()
+
+
 def test_max_length_beyond_the_encoder(tiny_dataset, encoder_dir, tmp_path):
     settings = TrainingSettings(max_length=100)
     with pytest.raises(UsageError, match="at most the 64"):
