@@ -207,6 +207,7 @@ def test_score_hands_everything_on_and_says_what_it_wrote(monkeypatch, capsys):
         "batch_tokens": 64,
     }
     assert capsys.readouterr().out.splitlines() == [
+        "model: models/m",
         "1,200 abstracts → s.csv",
         "9,000 sentences → s.sentences.csv",
         "2 abstracts have no text, and so no probabilities",

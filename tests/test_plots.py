@@ -148,7 +148,7 @@ def test_word_cloud_without_words_is_an_error():
 
 def test_confusion_is_shaded_by_row():
     ax = plots.confusion_heatmap(np.array([[3, 1], [0, 0]]), ["a", "b"])
-    assert np.asarray(ax.images[0].get_array()).tolist() == [[0.75, 0.25], [0, 0]]
+    assert np.asarray(ax.collections[0].get_array()).reshape(2, 2).tolist() == [[0.75, 0.25], [0, 0]]
     assert labels(ax) == ["3\n75.0%", "1\n25.0%", "0\n0.0%", "0\n0.0%"]
     assert (ax.get_ylabel(), ax.get_xlabel()) == ("true", "predicted")
     with pytest.raises(UsageError, match=r"of shape \(3, 3\)"):

@@ -8,7 +8,6 @@ import numpy as np
 
 from bioutils.errors import UsageError, expected
 from bioutils.plots.style import (
-    BLACK,
     BLUE,
     GREY,
     PALETTE,
@@ -31,23 +30,26 @@ def confusion_heatmap(
     confusion: np.ndarray, names: Sequence[str], *, title: str = "Which classes are confused?", ax: "Axes | None" = None
 ) -> "Axes":
     """Counts (true × predicted) in cells shaded by their share of the row, so that a rare class shows as well as a common one."""
+    import seaborn as sns
+
     confusion = np.asarray(confusion)
     n = len(names)
     if confusion.shape != (n, n):
         raise UsageError(expected("confusion", f"of shape ({n}, {n})", confusion.shape))
     shares = confusion / np.maximum(confusion.sum(1, keepdims=True), 1)  # (true, predicted), rows sum to 1
     ax = axes_or_new(ax, 2.4 + 1.15 * n, 1.3 + 1.0 * n)
-    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for (row, column), count in np.ndenumerate(confusion):
-        ink = "white" if shares[row, column] > 0.55 else BLACK
-        ax.text(column, row, f"{count:,}\n{shares[row, column]:.1%}", ha="center", va="center", color=ink)
+    cells = [
+        [f"{count:,}\n{share:.1%}" for count, share in zip(*rows, strict=True)]
+        for rows in zip(confusion, shares, strict=True)
+    ]
     labels = [fill(readable(name), 12) for name in names]
-    ax.set_xticks(range(n), labels)
-    ax.set_yticks(range(n), labels)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
+    bar = {"label": "share of the true class", "shrink": 0.8}
+    sns.heatmap(
+        shares, annot=cells.reshape(n, n), fmt="", cmap="Blues", vmin=0, vmax=1, square=True, ax=ax, cbar_kws=bar,
+        xticklabels=labels, yticklabels=labels,
+    )  # fmt: skip
+    ax.tick_params(length=0, rotation=0)
     ax.set(xlabel="predicted", ylabel="true", title=title)
-    ax.figure.colorbar(image, ax=ax, label="share of the true class", shrink=0.8)
     return ax
 
 
