@@ -45,7 +45,7 @@ def confusion_heatmap(
     labels = [fill(readable(name), 12) for name in names]
     bar = {"label": "share of the true class", "shrink": 0.8}
     sns.heatmap(
-        shares, annot=cells.reshape(n, n), fmt="", cmap="Blues", vmin=0, vmax=1, square=True, ax=ax, cbar_kws=bar,
+        shares, annot=cells, fmt="", cmap="Blues", vmin=0, vmax=1, square=True, ax=ax, cbar_kws=bar,
         xticklabels=labels, yticklabels=labels,
     )  # fmt: skip
     ax.tick_params(length=0, rotation=0)
