@@ -1,5 +1,7 @@
 """Corpora by name: where they lie, what they hold, and how they become a DatasetDict."""
 
+import difflib
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a corpus is, the files it may lie in (the first that exists counts), and its official release."""
+    """What a corpus is, the files it may lie in (the first that exists counts), and its official release.
+
+    A file of another name is taken if it alone in the folder has one of the ``endings``.
+    """
 
     name: str
     task: str
@@ -23,6 +28,7 @@ class Corpus:
     licence: str
     citation: str
     url: str | None = None  # None: to be got by hand
+    endings: tuple[str, ...] = ()
 
 
 CORPORA = {
@@ -35,6 +41,7 @@ CORPORA = {
             "CC BY 4.0",
             "Ashburner et al. 2000, Nature Genetics 25:25; Gene Ontology Consortium 2023, Genetics 224:iyad031",
             "https://purl.obolibrary.org/obo/go/go-basic.obo",
+            (".obo", ".obo.gz"),
         ),
         Corpus(
             "abstracts",
@@ -50,8 +57,16 @@ CORPORA = {
 def corpus(name: str) -> Corpus:
     """The corpus of that name. Raises UsageError for an unknown one."""
     if name not in CORPORA:
-        raise UsageError(expected("corpus", "a known one", name, available=CORPORA))
+        close = difflib.get_close_matches(str(name).lower(), CORPORA, n=1)
+        remedy = f"Did you mean {close[0]!r}?" if close else ""
+        raise UsageError(expected("corpus", "a known one", name, available=CORPORA, remedy=remedy))
     return CORPORA[name]
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal: what names a release that states none."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def project_data() -> Path:
@@ -65,7 +80,7 @@ def find_root(name: str, *, data_root: str | Path | None = None, sample: bool = 
 
     Raises UsageError for an unknown name, and DataError, with the command that fetches it, for one that is nowhere.
     """
-    corpus(name)
+    known = corpus(name)
     if sample:
         roots = [project_data() / "sample"]
     elif data_root:
@@ -76,20 +91,34 @@ def find_root(name: str, *, data_root: str | Path | None = None, sample: bool = 
         if (root / name).is_dir():
             return root / name
     raise DataError(
-        f"The corpus {name!r} is in none of {[str(r) for r in roots]}. Fetch it (bioutils data fetch {name}), "
+        f"The corpus {name!r} is in none of {[str(r) for r in roots]}. {_way_to_get(known)}, "
         "set BIOUTILS_DATA to a folder that has it, or take the sample (sample=true)."
     )
 
 
+def _way_to_get(known: Corpus) -> str:
+    if known.url:
+        return f"Fetch it (bioutils data fetch {known.name})"
+    return f"Put {' or '.join(known.files)} under data/raw/{known.name}"
+
+
 def find_file(name: str, *, data_root: str | Path | None = None, sample: bool = False) -> Path:
-    """The corpus' main file. Raises DataError naming the files that were looked for."""
+    """The corpus' main file.
+
+    Raises DataError naming the files that were looked for, and UsageError where several of other names could be meant.
+    """
     root, known = find_root(name, data_root=data_root, sample=sample), corpus(name)
     for file in known.files:
         if (root / file).is_file():
             return root / file
-    raise DataError(
-        f"Expected one of {list(known.files)}, found none. Fetch it: bioutils data fetch {name}.", path=root
-    )
+    # A name that begins with a dot is a download that is not whole yet.
+    others = [p for p in sorted(root.iterdir()) if p.name.endswith(known.endings) and not p.name.startswith(".")]
+    if len(others) > 1:
+        remedy = f"Keep one, or rename it to {known.files[0]}."
+        raise UsageError(expected(f"{root}", f"a folder with one {name} file", [p.name for p in others], remedy=remedy))
+    if others:
+        return others[0]
+    raise DataError(f"Expected one of {list(known.files)}, found none. {_way_to_get(known)}.", path=root)
 
 
 def go_table(*, data_root: str | Path | None = None, sample: bool = False) -> "tuple[nx.MultiDiGraph, pd.DataFrame]":
@@ -114,7 +143,7 @@ def load(
 
     70, 10 and 20 % of the rows, stratified by label; ``split="grouped"`` keeps near copies in one part. ``train_size``
     and ``eval_size`` (validation and test, each) draw fewer rows, stratified; 0 takes all. The label is a ClassLabel in
-    the order biological_process, cellular_component, molecular_function; ``info.description`` names file and release.
+    the order biological_process, cellular_component, molecular_function; ``info.description`` names file, release and checksum.
     Raises UsageError on a size that is not there.
     """
     from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features, Value
@@ -142,7 +171,8 @@ def load(
             "label": ClassLabel(names=list(ASPECTS)),
         }
     )
-    version = f"{Path(graph.graph['path']).name}, {graph.graph['data-version'] or 'no data-version'}"
+    file = Path(graph.graph["path"])
+    version = f"{file.name}, {graph.graph['data-version'] or 'no data-version'}, sha256 {sha256(file)[:12]}"
     info = DatasetInfo(
         features=features, description=version, license=corpus(name).licence, citation=corpus(name).citation
     )
@@ -165,16 +195,27 @@ def check(
 ) -> dict[str, Any]:
     """Counts of a corpus (or of one ``file`` of it), read whole. Raises DataError, with the offenders, when it is broken."""
     path = file or find_file(name, data_root=data_root, sample=sample)
-    found: dict[str, Any] = {"file": str(path)}
-    if name == "go":
-        from bioutils.corpora import obo
+    counts = _go_counts(path) if name == "go" else _abstract_counts(path)
+    return {"file": str(path), "sha256": sha256(path), **counts}
 
-        graph = obo.read_graph(path)
-        table = obo.term_table(graph)
-        header = {key: graph.graph[key] for key in ("data-version", "n_obsolete", "n_foreign", "n_stubs")}
-        is_a = sum(key == "is_a" for *_, key in graph.edges(keys=True))
-        return found | header | {"terms": len(table), "is_a": is_a, **table["aspect"].value_counts().to_dict()}
+
+def _go_counts(path: Path) -> dict[str, Any]:
+    from bioutils.corpora import obo
+
+    graph = obo.read_graph(path)
+    table = obo.term_table(graph)
+    facts = ("data-version", "n_obsolete", "n_foreign", "n_stubs", "n_lost_is_a")
+    return {key: graph.graph[key] for key in facts} | {
+        "n_undefined": table.attrs["n_undefined"],
+        "n_repeated_definitions": int(table["definition"].duplicated().sum()),
+        "terms": len(table),
+        "is_a": sum(key == "is_a" for *_, key in graph.edges(keys=True)),
+        **table["aspect"].value_counts().to_dict(),
+    }
+
+
+def _abstract_counts(path: Path) -> dict[str, Any]:
     from bioutils.corpora.pubmed import read_abstracts
 
     records = list(read_abstracts(path))
-    return found | {"records": len(records), "without_text": sum(not r.text for r in records)}
+    return {"records": len(records), "without_text": sum(not r.text for r in records)}

@@ -1,6 +1,6 @@
 """Official releases onto the disk: streamed, resumed, checked, and in place only when whole."""
 
-import hashlib
+import http.client
 import sys
 import urllib.error
 import urllib.request
@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bioutils.corpora import check, corpus, project_data
+from bioutils.corpora import sha256 as checksum
 from bioutils.errors import BioutilsError, DataError, UsageError, expected
 
 BLOCK = 1 << 18  # bytes read at a time
@@ -25,9 +26,9 @@ def fetch(
 ) -> Path:
     """The path of a corpus' file after downloading its official release to ``data_root/name`` (``data/raw/name``).
 
-    An interrupted download goes on where it stopped when the server allows; the file is read by the corpus' own reader
-    before it gets its name. Raises UsageError where there is no release to fetch or the file is there already, and
-    BioutilsError when the server or the network fails.
+    An interrupted download goes on where it stopped when the server allows and still has the same file; what came is
+    read by the corpus' own reader before it gets its name. Raises UsageError where there is no release to fetch or the
+    file is there already, DataError for what is not the corpus, and BioutilsError when the server or the network fails.
     """
     known = corpus(name)
     address = url or known.url
@@ -47,32 +48,52 @@ def fetch(
         _stream(address, partial, progress=progress)
     except urllib.error.HTTPError as error:
         raise BioutilsError(f"{address}: the server answered {error.code} {error.reason}. Check the address.") from None
-    except OSError as error:  # URLError, timeouts, a full disk
-        reason = getattr(error, "reason", None) or error.strerror or error
+    except (OSError, http.client.HTTPException) as error:  # URLError, timeouts, a full disk; an answer that breaks off
+        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise BioutilsError(f"{address}: {reason}. What came is kept; call again to go on.") from None
-    _verify(name, partial, sha256)
+    try:
+        _verify(name, partial, sha256)
+    except DataError as error:
+        partial.unlink()
+        raise DataError(f"{address} did not give the corpus {name!r}, and what came was removed. {error}") from None
+    finally:
+        _mark(partial).unlink(missing_ok=True)
     partial.replace(target)
     return target
 
 
+def _mark(partial: Path) -> Path:
+    """Where the server's name for the version that ``partial`` is a piece of is kept."""
+    return partial.with_suffix(".version")
+
+
 def _stream(address: str, partial: Path, *, progress: bool) -> None:
-    """Appends what is missing of ``address`` to ``partial``."""
+    """Appends what is missing of ``address`` to ``partial``; begins anew if the server has another version by now."""
     from tqdm import tqdm
 
-    have = partial.stat().st_size if partial.exists() else 0
+    have, mark = partial.stat().st_size if partial.exists() else 0, _mark(partial)
     request = urllib.request.Request(address, headers={"User-Agent": "bioutils"})
-    if have:
+    if have and mark.exists():  # without If-Range two releases could end up in one file
         request.add_header("Range", f"bytes={have}-")
+        request.add_header("If-Range", mark.read_text(encoding="utf-8"))
     try:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing is missing, or the file has changed: the check will tell
+        if error.code == 416 and have:  # nothing is missing: the check will tell
             return
         raise
     with answer:
-        resumed = answer.status == 206
-        size = int(answer.headers.get("Content-Length") or 0)
+        resumed = answer.status == 206 and (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
+        if answer.status == 206 and not resumed:
+            raise OSError(f"the server does not go on where it was asked to; remove {partial}")
         start = have if resumed else 0
+        version = answer.headers.get("ETag") or ""
+        if not version or version.startswith("W/"):  # a weak tag does not promise the same bytes
+            version = answer.headers.get("Last-Modified") or ""
+        mark.unlink(missing_ok=True)
+        if version:
+            mark.write_text(version, encoding="utf-8")
+        size = int(answer.headers.get("Content-Length") or 0)
         hidden = not (progress and sys.stderr.isatty())
         with (
             partial.open("ab" if resumed else "wb") as stream,
@@ -86,13 +107,7 @@ def _stream(address: str, partial: Path, *, progress: bool) -> None:
 
 
 def _verify(name: str, partial: Path, sha256: str | None) -> None:
-    """Removes ``partial`` and raises DataError unless its checksum, where known, and its reader agree."""
-    try:
-        with partial.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if sha256 and found != sha256:
-            raise DataError(expected("sha256", sha256, found, remedy="Fetch it again."), path=partial)
-        check(name, file=partial)
-    except DataError:
-        partial.unlink(missing_ok=True)
-        raise
+    """Raises DataError unless the checksum, where known, and the corpus' reader agree."""
+    if sha256 and (found := checksum(partial)) != sha256:
+        raise DataError(expected("sha256", sha256, found, remedy="Fetch it again."))
+    check(name, file=partial)

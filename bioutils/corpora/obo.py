@@ -3,16 +3,17 @@
 Format: OBO 1.2 and 1.4 (https://owlcollab.github.io/oboformat/doc/obo-syntax.html), read by obonet.
 """
 
-import io
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioutils.errors import DataError, UsageError, expected
-from bioutils.files import open_bytes, read_lines, reading
+from bioutils.files import read_lines
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -20,48 +21,91 @@ if TYPE_CHECKING:
 
 ASPECTS = ("biological_process", "cellular_component", "molecular_function")
 MAX_OFFENDERS = 10  # shown in one message; the rest are counted
+BATCH = 2000  # stanzas given to obonet at a time: while it works it holds each twice, and a new string for every tag
 
+HEADER = re.compile(r"format-version:|[a-z-]+: ")
+STANZAS = ("[Term]", "[Typedef]", "[Instance]")
+ONCE = ("id", "name", "namespace", "def")  # a second one in a term means that a [Term] line is lost
+GO_ID = re.compile(r"GO:\d{7}")
 DEFINITION = re.compile(r'"((?:[^"\\]|\\.)*)"')
+BARE_MARK = re.compile(r"(?<!\\)!")
 ESCAPE = re.compile(r"\\(.)")
 ESCAPED = {"n": "\n", "t": "\t", "W": " "}
+
+Numbered = list[tuple[int, str]]  # line numbers with lines, or with what is wrong there
 
 
 def read_graph(path: Path | str) -> "nx.MultiDiGraph":
     """The live GO terms of an OBO file (plain or gzipped) with their edges, child → parent, keyed by relation.
 
-    ``graph.graph`` holds ``data-version`` (None where the header has none), ``n_obsolete`` (terms left out),
-    ``n_foreign`` (terms of other ontologies, left out) and ``n_stubs`` (ids that edges name but no stanza defines).
+    ``graph.graph`` holds the header, with ``data-version`` (None where there is none), and counts of what is left out:
+    ``n_obsolete`` terms, ``n_foreign`` terms of other ontologies, ``n_stubs`` GO ids that are named but not described,
+    ``n_lost_is_a`` is_a edges from live terms to any of these.
     Raises DataError, with line and term, for what is no OBO file, breaks the format, or has no aspect.
     """
-    import obonet
+    import networkx as nx
 
-    where = _checked_lines(path)
-    with reading(path), io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig") as stream, _quiet():
-        try:
-            everything = obonet.read_obo(stream, ignore_obsolete=False)
-        except ValueError as error:  # obonet's own, for a line it cannot take apart
-            raise DataError(f"Not valid OBO: {error}. Fetch the file again.", path=path) from None
-    default = (everything.graph.get("default-namespace") or [None])[0]
-    stubs = [n for n, data in everything.nodes(data=True) if "name" not in data]
-    foreign = [n for n, data in everything.nodes(data=True) if "name" in data and not n.startswith("GO:")]
-    obsolete = [n for n, d in everything.nodes(data=True) if n.startswith("GO:") and _is_obsolete(d)]
-    everything.remove_nodes_from({*stubs, *foreign, *obsolete})
-    for _, data in everything.nodes(data=True):
-        data.setdefault("namespace", default)
-    _check_terms(everything, where, path)
-    version = everything.graph.get("data-version")
-    everything.graph |= {
-        "data-version": version[0] if isinstance(version, list) else version,
+    graph, edges = nx.MultiDiGraph(typedefs=[], instances=[]), []
+    obsolete, named, n_foreign = set(), set(), 0
+    where: dict[str, int] = {}
+    offenders: Numbered = []
+    for part in _parts(path, where, offenders):
+        for kind in ("typedefs", "instances"):
+            graph.graph[kind] += part.graph.pop(kind)
+        graph.graph.update(part.graph)  # the header, in the first part
+        default = (graph.graph.get("default-namespace") or [None])[0]
+        for node, data in part.nodes(data=True):
+            if "name" not in data:  # named by an edge; another part may describe it
+                named.add(node)
+            elif not node.startswith("GO:"):
+                n_foreign += 1
+            elif _is_obsolete(data):
+                obsolete.add(node)
+            else:
+                aspect = data.setdefault("namespace", default)
+                if aspect not in ASPECTS:
+                    problem = expected(f"namespace of {node}", "an aspect", aspect, available=ASPECTS)
+                    offenders.append((where[node], problem))
+                # Interned: the same forty tags and ids in every term would else take a third of the memory.
+                graph.add_node(sys.intern(node), **{sys.intern(tag): value for tag, value in data.items()})
+        edges += [tuple(map(sys.intern, edge)) for edge in part.edges(keys=True)]
+    _report(offenders, path)
+    n_lost = 0
+    for child, parent, relation in edges:
+        if child in graph and parent in graph:
+            graph.add_edge(child, parent, key=relation)
+        else:
+            n_lost += child in graph and relation == "is_a"
+    graph.graph |= {
+        "data-version": graph.graph.get("data-version"),
         "n_obsolete": len(obsolete),
-        "n_foreign": len(foreign),
-        "n_stubs": len([n for n in stubs if n.startswith("GO:")]),
+        "n_foreign": n_foreign,
+        "n_stubs": sum(node.startswith("GO:") and node not in graph and node not in obsolete for node in named),
+        "n_lost_is_a": n_lost,
         "path": str(path),
     }
-    return everything
+    if not where:
+        raise DataError("Expected [Term] stanzas, found none. Is the file cut short? Fetch it again.", path=path)
+    if not len(graph):
+        raise DataError("Expected live GO terms, found none. Is this another ontology?", path=path)
+    if not any("def" in data for _, data in graph.nodes(data=True)):
+        raise DataError("Expected terms with definitions (def:), found none. Take a release that has them.", path=path)
+    return graph
 
 
 def _is_obsolete(data: dict) -> bool:
     return str(data.get("is_obsolete", "")).lower() == "true" or data.get("namespace") == "obsolete"
+
+
+def _parts(path: Path | str, where: dict[str, int], offenders: Numbered) -> Iterator["nx.MultiDiGraph"]:
+    """obonet's graphs of BATCH stanzas each. Fills ``where`` (term id → its line) and ``offenders``."""
+    import obonet
+
+    stanzas = (_checked(stanza, where, offenders) for stanza in _stanzas(path))
+    while batch := list(islice(stanzas, BATCH)):
+        with _quiet():
+            part = obonet.read_obo(nullcontext(line for stanza in batch for line in stanza), ignore_obsolete=False)
+        yield part
 
 
 @contextmanager
@@ -75,52 +119,101 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _checked_lines(path: Path | str) -> dict[str, int]:
-    """The line of each stanza's id, after a look at what obonet would report without a line number."""
-    where: dict[str, int] = {}
-    offenders: list[str] = []
-    begun = has_terms = False
+def _stanzas(path: Path | str) -> Iterator[Numbered]:
+    """The lines of the header, then of each stanza. Blank lines and comments mean nothing, wherever they stand.
+
+    (obonet takes what follows a blank line inside a stanza for a new header.)
+    """
+    stanza: Numbered = []
     for number, line in read_lines(path):
-        if not begun and line.strip():
-            begun = True
-            if not re.match(r"format-version:|\[Term\]|[a-z-]+: ", line):
-                raise DataError(
-                    f"Not an OBO file: it begins with {line[:40]!r}. Fetch it again.", path=path, line=number
-                )
-        if line.startswith("id: "):
-            key = line[4:].split("!")[0].strip()
-            if key in where:
-                offenders.append(f"{path}:{number}: the id {key} was defined before, in line {where[key]}")
-            where.setdefault(key, number)
-        elif line.startswith("[Term]"):
-            has_terms = True
-        elif line and not line.startswith(("[", "!", " ")) and ":" not in line:
-            offenders.append(f"{path}:{number}: no `tag: value`: {line[:40]!r}")
-    if not has_terms:
-        raise DataError("Expected [Term] stanzas, found none. Is the file cut short? Fetch it again.", path=path)
-    _report(offenders)
-    return where
+        if not line.strip() or line.startswith("!"):
+            continue
+        if not stanza and not line.startswith("[") and not HEADER.match(line):
+            raise DataError(f"Not an OBO file: it begins with {line[:40]!r}. Fetch it again.", path=path, line=number)
+        if line.startswith("[") and stanza:
+            yield stanza
+            stanza = []
+        stanza.append((number, line))
+    yield stanza
 
 
-def _check_terms(graph: "nx.MultiDiGraph", where: dict[str, int], path: Path | str) -> None:
-    """Every live term needs one of the three aspects, and at least one of them all a definition."""
-    _report(
-        [
-            f"{path}:{where.get(node)}: " + expected(f"namespace of {node}", "an aspect", namespace, available=ASPECTS)
-            for node, namespace in graph.nodes(data="namespace")
-            if namespace not in ASPECTS
-        ]
-    )
-    if len(graph) == 0:
-        raise DataError("Expected live GO terms, found none. Is this another ontology?", path=path)
-    if not any("def" in data for _, data in graph.nodes(data=True)):
-        raise DataError("Expected terms with definitions (def:), found none. Take a release that has them.", path=path)
+def _checked(stanza: Numbered, where: dict[str, int], offenders: Numbered) -> list[str]:
+    """The stanza's lines as obonet takes them, a blank one first; none when the stanza adds to ``offenders``."""
+    begin, kind = stanza[0] if stanza else (0, "")
+    body = stanza[1:] if kind.startswith("[") else stanza
+    lines = [line for _, line in stanza]
+    problems = [(number, f"no `tag: value`: {line[:40]!r}") for number, line in body if line.find(":") < 1]
+    if kind.startswith("[") and not kind.startswith(STANZAS):
+        problems.append((begin, f"none of {', '.join(STANZAS)}: {kind[:40]!r}"))
+    if kind.startswith("[Term]") and not problems:
+        lines, problems = _checked_term(begin, body, where)
+    offenders += problems
+    return [] if problems else ["", *lines]
 
 
-def _report(offenders: list[str]) -> None:
+def _checked_term(begin: int, body: Numbered, where: dict[str, int]) -> tuple[list[str], Numbered]:
+    """The lines of a term for obonet, and what is wrong with them. Notes the term's id in ``where``."""
+    lines, problems, seen = ["[Term]"], [], {}
+    for number, line in body:
+        tag, _, value = line.partition(":")
+        if tag in FORMS:
+            usable = FORMS[tag](value.strip())
+            if usable is None:
+                problems.append((number, f"broken `{tag}:` in the term of line {begin}: {line[:60]!r}"))
+            elif tag in ONCE and tag in seen:
+                problems.append((number, f"a second `{tag}:` in the term of line {begin}. Is a [Term] line lost?"))
+            seen[tag], line = usable, f"{tag}: {usable}"
+        lines.append(line)
+    if problems:
+        return lines, problems
+    key = seen.get("id")
+    if key is None:
+        problems.append((begin, "a term without an id"))
+    elif key in where:
+        problems.append((begin, f"the id {key} was defined before, in line {where[key]}"))
+    elif "def" in seen and "name" not in seen:
+        problems.append((begin, f"the term {key} has a definition and no name"))
+    else:
+        where[sys.intern(key)] = begin
+    return lines, problems
+
+
+def _ids(pattern: str) -> Callable[[str], str | None]:
+    """A function: the words of a value that has as many as the pattern, no GO id among them cut short; else None."""
+    form = re.compile(pattern + r"(?:\s+[{!].*)?")  # a trailing modifier, a comment
+
+    def usable(value: str) -> str | None:
+        match = form.fullmatch(value)
+        if match is None or any(key.startswith("GO:") and not GO_ID.fullmatch(key) for key in match.groups()):
+            return None
+        return " ".join(match.groups())
+
+    return usable
+
+
+def _quoted(value: str) -> str | None:
+    """A definition whose quotes close, its bare "!" escaped: obonet would end the text there, as if at a comment."""
+    return BARE_MARK.sub(r"\\!", value) if DEFINITION.match(value) else None
+
+
+# What a term's values must look like: each gives the value as obonet reads it rightly, or None.
+FORMS = {
+    "id": _ids(r"(\S+)"),
+    "is_a": _ids(r"(\S+)"),
+    "relationship": _ids(r"(\S+)\s+(\S+)"),
+    "def": _quoted,
+    "name": lambda value: value or None,
+    "namespace": lambda value: value or None,
+}
+
+
+def _report(offenders: Numbered, path: Path | str) -> None:
     if offenders:
-        more = f"\n… and {len(offenders) - MAX_OFFENDERS} more" if len(offenders) > MAX_OFFENDERS else ""
-        raise DataError("\n".join(offenders[:MAX_OFFENDERS]) + more + "\nMend these lines or fetch the file again.")
+        (line, problem), *others = sorted(offenders)
+        shown = [problem, *(f"{path}:{number}: {other}" for number, other in others[: MAX_OFFENDERS - 1])]
+        if len(offenders) > MAX_OFFENDERS:
+            shown.append(f"… and {len(offenders) - MAX_OFFENDERS} more")
+        raise DataError("\n".join([*shown, "Mend these lines or fetch the file again."]), path=path, line=line)
 
 
 def definition_text(value: str) -> str | None:

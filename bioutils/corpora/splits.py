@@ -101,7 +101,10 @@ SHINGLE = 3  # words; two definitions that share many runs of three words were w
 TEMPLATE = (
     0.002  # a run of words in more definitions than this share is house style ("any process that stops"), not content
 )
-SIMILAR = 0.6  # Jaccard of the content shingles from which on two definitions count as near copies
+# Jaccard of the content shingles from which on two definitions count as near copies. Looked at on 28,470 real definitions:
+# at 0.6 the largest group has 79 terms (cell fates) and 47 % have a copy; at 0.4 unlike terms chain to a group of 462; at 0.8
+# siblings such as the toll-like receptors come apart. Without the rule above, 0.6 would chain 7,448 terms together.
+SIMILAR = 0.6
 
 
 def family_name(name: str) -> str:

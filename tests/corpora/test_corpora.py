@@ -1,3 +1,4 @@
+import hashlib
 import os
 
 import numpy as np
@@ -46,6 +47,7 @@ def test_grouped_split_leaves_no_near_copy_in_training():
     ("call", "message"),
     [
         ({"name": "gene-ontology"}, "Available: \\['go'"),
+        ({"name": "abstract"}, "Did you mean 'abstracts'"),
         ({"name": "go", "split": "temporal"}, "'random', 'grouped'"),
         ({"name": "go", "train_size": 10**6}, "rows there are"),
         ({"name": "abstracts"}, "one with labels"),
@@ -62,6 +64,32 @@ def test_a_corpus_that_is_nowhere_says_how_to_get_it(tmp_path, monkeypatch):
     (tmp_path / "go").mkdir()
     with pytest.raises(DataError, match=r"go-basic\.obo"):
         corpora.find_file("go", data_root=tmp_path)
+    with pytest.raises(DataError, match=r"Put abstracts\.xml or pubmed5\.xml under data/raw/abstracts"):
+        corpora.find_root("abstracts", data_root=tmp_path)
+
+
+def test_a_file_of_another_name_is_taken_when_it_is_the_only_one(tmp_path):
+    folder = tmp_path / "go"
+    folder.mkdir()
+    for name in ("notes.txt", ".go-basic.partial.obo", "go-plus.obo.gz"):
+        (folder / name).touch()
+    assert corpora.find_file("go", data_root=tmp_path) == folder / "go-plus.obo.gz"
+    (folder / "mine.obo").touch()
+    with pytest.raises(UsageError, match=r"'go-plus\.obo\.gz', 'mine\.obo'.*Keep one"):
+        corpora.find_file("go", data_root=tmp_path)
+    (folder / "go.obo").touch()
+    assert corpora.find_file("go", data_root=tmp_path) == folder / "go.obo"
+
+
+def test_check_counts_what_has_no_row_and_what_has_two(tmp_path):
+    path = tmp_path / "go.obo"
+    term = "\n[Term]\nid: GO:000000{}\nname: n{}\nnamespace: cellular_component\n"
+    path.write_text(
+        "format-version: 1.2\n" + "".join(term.format(i, i) + d for i, d in enumerate(['def: "Same." []\n'] * 2 + [""]))
+    )
+    found = corpora.check("go", file=path)
+    assert (found["terms"], found["n_undefined"], found["n_repeated_definitions"]) == (2, 1, 1)
+    assert found["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_environment_comes_before_raw(tmp_path, monkeypatch):
@@ -81,6 +109,11 @@ def test_real_ontology_counts():
             "biological_process": 19219,
             "molecular_function": 6788,
             "cellular_component": 2463,
+            "is_a": 37994,  # with the 1,207 that lead to obsolete terms: 39,201 in the file
+            "n_lost_is_a": 1207,
+            "n_stubs": 0,
+            "n_undefined": 0,
+            "sha256": "a4fd026e09a60395af89cb3ffc850a874008b0fd1820ebdb85ebfa6b3598937e",
         }
         == found
     )

@@ -9,22 +9,34 @@ from bioutils.corpora.download import fetch
 from bioutils.errors import BioutilsError, DataError, UsageError
 
 CONTENT = find_file("go", sample=True).read_bytes()
+RELEASED = CONTENT.replace(b"data-version: sample", b"data-version: newer")
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Serves CONTENT; /cut closes early, /html is an error page with status 200, /none is 404. Understands Range."""
+    """Serves CONTENT, and RELEASED under /new; /cut closes early, /html is an error page with status 200, /none is 404,
+    /broken stops inside a chunk. Understands Range and If-Range.
+    """
 
     def __init__(self, log, *args):
         self.log = log
         super().__init__(*args)
 
     def do_GET(self):
-        self.log.append((self.path, self.headers.get("Range")))
         if self.path == "/none":
             return self.send_error(404)
-        body = b"<html>Sorry</html>" if self.path == "/html" else CONTENT
-        start = int((self.headers.get("Range") or "bytes=0-")[6:-1])
+        body = {"/html": b"<html>Sorry</html>", "/new": RELEASED}.get(self.path, CONTENT)
+        version = '"2"' if body is RELEASED else '"1"'
+        same = self.headers.get("If-Range", version) == version
+        start = int(self.headers.get("Range", "bytes=0-")[6:-1]) if same else 0
+        self.log.append((self.path, start))
         self.send_response(206 if start else 200)
+        self.send_header("ETag", version)
+        if self.path == "/broken":
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            return self.wfile.write(b"ff\r\nformat")
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
         self.wfile.write(body[start : len(body) // 2] if self.path == "/cut" else body[start:])
@@ -60,12 +72,26 @@ def test_goes_on_where_it_stopped(server, tmp_path):
     assert not (tmp_path / "go" / "go-basic.obo").exists()
     path = fetch("go", data_root=tmp_path, url=f"{address}/rest", progress=False)
     assert path.read_bytes() == CONTENT
-    assert log[-1] == ("/rest", f"bytes={len(CONTENT) // 2}-")
+    assert log[-1] == ("/rest", len(CONTENT) // 2)
+    assert [p.name for p in path.parent.iterdir()] == ["go-basic.obo"]
+
+
+def test_two_releases_are_never_mixed(server, tmp_path):
+    with pytest.raises(BioutilsError, match="call again to go on"):
+        fetch("go", data_root=tmp_path, url=f"{server[0]}/cut", progress=False)
+    path = fetch("go", data_root=tmp_path, url=f"{server[0]}/new", progress=False)
+    assert path.read_bytes() == RELEASED
+
+
+def test_an_answer_that_breaks_off(server, tmp_path):
+    with pytest.raises(BioutilsError, match="IncompleteRead"):
+        fetch("go", data_root=tmp_path, url=f"{server[0]}/broken", progress=False)
+    assert fetch("go", data_root=tmp_path, url=f"{server[0]}/go.obo", progress=False).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(("page", "options"), [("/html", {}), ("/go-basic.obo", {"sha256": "0" * 64})])
 def test_what_is_not_the_corpus_is_thrown_away(server, tmp_path, page, options):
-    with pytest.raises(DataError, match="Not an OBO file|sha256"):
+    with pytest.raises(DataError, match=f"{page} did not give the corpus 'go'.*(Not an OBO file|sha256)"):
         fetch("go", data_root=tmp_path, url=server[0] + page, progress=False, **options)
     assert list((tmp_path / "go").iterdir()) == []
 
