@@ -43,3 +43,13 @@ def test_doctor_prints_versions_encoders_and_corpora(capsys):
     out = capsys.readouterr().out
     for what in ("torch", "device", "bfloat16", "encoder minilm", "at hand", "corpus go"):
         assert what in out
+
+
+def test_measuring_bf16_draws_no_random_numbers(monkeypatch):
+    import torch
+
+    monkeypatch.delenv("BIOUTILS_BF16", raising=False)
+    device.bf16_speedup.cache_clear()
+    before = torch.get_rng_state()
+    device.bf16_speedup()
+    assert torch.equal(before, torch.get_rng_state())

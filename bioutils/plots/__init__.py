@@ -7,6 +7,7 @@ from bioutils.plots.data import aspect_pie, counts_bar, length_histogram, token_
 from bioutils.plots.ontology import ancestry, most_connected_terms
 from bioutils.plots.scores import confusion_heatmap, interval_bars, learning_curves, stacked_aspect_bars
 from bioutils.plots.style import ASPECT_COLOURS, PALETTE, new_axes, use_style
+from bioutils.plots.training import cost_against_score, range_test_curve, scores_by_size
 
 __all__ = [
     "ASPECT_COLOURS",
@@ -14,12 +15,15 @@ __all__ = [
     "ancestry",
     "aspect_pie",
     "confusion_heatmap",
+    "cost_against_score",
     "counts_bar",
     "interval_bars",
     "learning_curves",
     "length_histogram",
     "most_connected_terms",
     "new_axes",
+    "range_test_curve",
+    "scores_by_size",
     "stacked_aspect_bars",
     "token_lengths",
     "use_style",

@@ -6,7 +6,7 @@ Runs alone too: ``python -m bioutils.training.trainer --config train.yaml``, or 
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,28 +17,15 @@ from bioutils.encoders import load_classifier, load_tokenizer, max_tokens
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.evaluation.calibration import fit_temperature
 from bioutils.features import LENGTH_MULTIPLE, tokenise
-from bioutils.files import write_json
 from bioutils.inference import predict_logits
 from bioutils.training.arguments import TrainingSettings
+from bioutils.training.checkpoints import check_identity, identity
+from bioutils.training.results import TrainingResult, epoch_scores, save_whole
 
 if TYPE_CHECKING:
     import pandas as pd
     from datasets import DatasetDict
     from transformers import TrainerCallback, TrainingArguments
-
-SIDECAR = "bioutils.json"  # in the model's folder: what scoring needs beside weights and tokenizer
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """Where the best epoch's model is, and how training went (``history``: one row an epoch)."""
-
-    model_dir: Path
-    history: "pd.DataFrame"
-    best_epoch: int
-    temperature: float
-    seconds: float
-    samples_per_second: float
 
 
 def hf_arguments(
@@ -93,8 +80,7 @@ def train_classifier(
     The test split is not touched. Raises UsageError when ``max_length`` is more than the encoder takes.
     """
     from safetensors import SafetensorError
-    from sklearn.metrics import accuracy_score, f1_score
-    from transformers import DataCollatorWithPadding, EarlyStoppingCallback, PrinterCallback, Trainer
+    from transformers import AutoConfig, DataCollatorWithPadding, EarlyStoppingCallback, PrinterCallback, Trainer
     from transformers.trainer_utils import get_last_checkpoint
 
     from bioutils.training.callbacks import JsonLines
@@ -111,13 +97,6 @@ def train_classifier(
     validation = tokenise(dataset["validation"], tokenizer, max_length=settings.max_length)
     validation = validation.select(np.argsort(validation["length"][:], kind="stable"))
 
-    def scores(prediction) -> dict[str, float]:
-        predicted = prediction.predictions.argmax(-1)
-        return {
-            "accuracy": accuracy_score(prediction.label_ids, predicted),
-            "macro_f1": f1_score(prediction.label_ids, predicted, average="macro", zero_division=0),
-        }
-
     checkpoints = out / "checkpoints"
     trainer = Trainer(
         model=model,
@@ -126,12 +105,14 @@ def train_classifier(
         eval_dataset=validation.select_columns(["input_ids", "label"]),
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_MULTIPLE),
-        compute_metrics=scores,
+        compute_metrics=lambda prediction: epoch_scores(prediction.predictions, prediction.label_ids),
         callbacks=[JsonLines(out / "train.jsonl"), *callbacks]
         + ([EarlyStoppingCallback(settings.patience)] if settings.patience else []),
     )
     trainer.remove_callback(PrinterCallback)  # its dictionaries stand in train.jsonl
     last = get_last_checkpoint(str(checkpoints)) if resume and checkpoints.is_dir() else None
+    if last:
+        check_identity(Path(last), identity(AutoConfig.from_pretrained(last)), identity(model.config))
     if not resume:
         shutil.rmtree(checkpoints, ignore_errors=True)
     try:
@@ -157,7 +138,7 @@ def train_classifier(
             "n_train": len(train),
             "validation_macro_f1": float(history["validation_macro_f1"][best]),
         }
-        _save_whole(best_model, tokenizer, notes, out / "model")
+        save_whole(out / "model", notes, best_model.save_pretrained, tokenizer.save_pretrained)
         shutil.rmtree(checkpoints, ignore_errors=True)  # three times the model's size each, of no use any more
     return TrainingResult(
         out / "model",
@@ -191,24 +172,6 @@ def epoch_history(log: list[dict]) -> "pd.DataFrame":
     if not rows:
         raise BioutilsError("Training ended before its first epoch was evaluated.")
     return pd.DataFrame(rows)
-
-
-def _save_whole(model, tokenizer, notes: dict, folder: Path) -> None:
-    """Writes the model's folder under a temporary name, then swaps it in: a reader sees the old one or the new one."""
-    temporary = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        write_json(temporary / SIDECAR, notes)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except OSError as error:
-        raise BioutilsError(
-            f"{folder}: the model could not be saved ({error.strerror or error}). Free some space."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 if __name__ == "__main__":

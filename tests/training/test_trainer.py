@@ -80,18 +80,22 @@ def test_resuming_ends_with_the_same_weights(trained, tiny_dataset, tmp_path, mo
     assert steps == sorted(steps)
 
 
-def test_a_model_that_cannot_be_saved_leaves_the_old_one(tmp_path, monkeypatch):
-    class Full:
-        def save_pretrained(self, folder):
-            folder.mkdir()
-            (folder / "half").write_text("x")
-            raise OSError(28, "No space left on device")
+def test_a_checkpoint_of_another_label_set_is_refused(tiny_dataset, encoder_dir, tmp_path, monkeypatch):
+    from datasets import ClassLabel
 
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "old").write_text("old")
-    with pytest.raises(BioutilsError, match="could not be saved"):
-        trainer._save_whole(Full(), Full(), {}, tmp_path / "model")
-    assert [p.name for p in tmp_path.rglob("*")] == ["model", "old"]
+    from bioutils.training import callbacks
+
+    def stop(self, args, state, control, **kwargs):
+        raise KeyboardInterrupt
+
+    call = {"encoder": str(encoder_dir), "settings": SETTINGS, "out": tmp_path, "progress": False}
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.JsonLines, "on_save", stop, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train_classifier(tiny_dataset, **call)
+    other = tiny_dataset.cast_column("label", ClassLabel(names=["x", "y", "z"]))
+    with pytest.raises(UsageError, match=r"labels \['biological_process'.*\['x', 'y', 'z'\]"):
+        trainer.train_classifier(other, resume=True, **call)
 
 
 def test_a_full_disk_while_training_is_one_message(tiny_dataset, encoder_dir, tmp_path, monkeypatch):

@@ -1,0 +1,288 @@
+"""Fine-tuning by a plain PyTorch loop: every step in sight, and the same result as the Trainer's.
+
+Notebook 04 prints ``training_step`` and ``train_epoch``: they are the lesson, the rest is what makes it dependable.
+"""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bioutils.device import autocast, choose_device, keep_freed_memory
+from bioutils.encoders import load_classifier, load_tokenizer, max_tokens
+from bioutils.errors import UsageError, expected
+from bioutils.evaluation.calibration import fit_temperature, log_loss, softmax
+from bioutils.features import pad_batch, tokenise
+from bioutils.inference import predict_logits
+from bioutils.training.arguments import TrainingSettings
+from bioutils.training.checkpoints import find_checkpoint, identity, load_checkpoint, save_checkpoint
+from bioutils.training.results import TrainingResult, epoch_scores, save_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from datasets import Dataset, DatasetDict
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+
+MAX_NORM = 1.0  # gradients longer than this are scaled down to it: one odd batch must not throw the weights about
+CHUNK = 50  # batches sorted by length together: little padding, and batches still differ from epoch to epoch
+
+Batch = tuple[dict[str, "torch.Tensor"], "torch.Tensor"]  # inputs (rows, tokens) each, labels (rows,)
+
+
+def parameter_groups(model: "torch.nn.Module", weight_decay: float) -> list[dict[str, Any]]:
+    """AdamW's groups: decay pulls weight matrices towards zero, but not biases and norms, which are vectors."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def make_optimizer(model: "torch.nn.Module", settings: TrainingSettings) -> "torch.optim.Optimizer":
+    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) over ``parameter_groups``."""
+    import torch
+
+    return torch.optim.AdamW(parameter_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=True)
+
+
+def epoch_order(lengths: np.ndarray, *, rows_a_step: int, seed: int) -> list[np.ndarray]:
+    """Row numbers of each step of an epoch: shuffled, rows of like length together. The same for the same seed."""
+    rng = np.random.default_rng(seed)
+    order, size = rng.permutation(len(lengths)), CHUNK * rows_a_step
+    chunks = [order[start : start + size] for start in range(0, len(order), size)]
+    order = np.concatenate([chunk[np.argsort(-lengths[chunk], kind="stable")] for chunk in chunks])
+    steps = [order[start : start + rows_a_step] for start in range(0, len(order), rows_a_step)]
+    rng.shuffle(steps)
+    return steps
+
+
+def micro_batches(
+    data: "Dataset", rows: np.ndarray, tokenizer: "PreTrainedTokenizerBase", *, batch_size: int
+) -> Iterator[Batch]:
+    """The rows of one step as padded batches of at most ``batch_size`` rows, on the device."""
+    import torch
+
+    device = choose_device()
+    for start in range(0, len(rows), batch_size):
+        part = data[rows[start : start + batch_size]]
+        inputs = pad_batch(part["input_ids"], tokenizer)
+        yield {k: v.to(device) for k, v in inputs.items()}, torch.as_tensor(part["label"], device=device)
+
+
+def training_step(
+    model: "torch.nn.Module",
+    batches: Sequence[Batch],
+    optimizer: "torch.optim.Optimizer",
+    scheduler: Any,
+    *,
+    bf16: bool,
+) -> float:
+    """One step of the optimiser on one or several batches, whose gradients add up; returns the mean loss (nats)."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    optimizer.zero_grad()
+    n_rows = sum(len(labels) for _, labels in batches)
+    total = 0.0
+    for inputs, labels in batches:
+        with autocast(bf16):  # which keeps the cross-entropy itself in float32
+            logits = model(**inputs).logits  # (rows, classes)
+            # The sum over the rows of ALL batches of the step: so 4 × 8 rows give the gradient of 32.
+            loss = cross_entropy(logits, labels, reduction="sum") / n_rows
+        loss.backward()
+        total += loss.item()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
+    optimizer.step()
+    scheduler.step()
+    return total
+
+
+def train_epoch(
+    model: "torch.nn.Module",
+    data: "Dataset",
+    tokenizer: "PreTrainedTokenizerBase",
+    optimizer: "torch.optim.Optimizer",
+    scheduler: Any,
+    settings: TrainingSettings,
+    *,
+    epoch: int,
+    bar: Any,
+) -> list[float]:
+    """The loss of each step of an epoch over all rows of ``data``; the bar shows it with the learning rate."""
+    model.train()
+    losses = []
+    steps = epoch_order(
+        np.asarray(data["length"][:]),
+        rows_a_step=settings.batch_size * settings.accumulation,
+        seed=settings.seed + epoch,
+    )
+    for rows in steps:
+        batches = list(micro_batches(data, rows, tokenizer, batch_size=settings.batch_size))
+        losses.append(training_step(model, batches, optimizer, scheduler, bf16=settings.bf16))
+        bar.set_postfix(epoch=epoch, loss=f"{losses[-1]:.3f}", lr=f"{scheduler.get_last_lr()[0]:.1e}", refresh=False)
+        bar.update()
+    return losses
+
+
+def validate(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", data: "Dataset", *, max_length: int
+) -> tuple[dict[str, float], np.ndarray]:
+    """Validation loss, accuracy and macro-F1 under the names of ``history``, and the logits (rows, classes)."""
+    labels = np.asarray(data["label"][:])
+    logits = predict_logits(model, tokenizer, data["text"][:], max_length=max_length).logits
+    scores = {"loss": log_loss(softmax(logits), labels), **epoch_scores(logits, labels)}
+    return {f"validation_{name}": value for name, value in scores.items()}, logits
+
+
+def mistakes_of(data: "Dataset", logits: np.ndarray, names: Sequence[str], *, epoch: int) -> "pd.DataFrame":
+    """One row a wrong validation text: ``epoch, row, text, true, predicted, confidence``, the surest mistake first."""
+    import pandas as pd
+
+    labels, probabilities = np.asarray(data["label"][:]), softmax(logits)
+    predicted = probabilities.argmax(1)
+    wrong = np.flatnonzero(predicted != labels)
+    texts = data["text"][:]
+    table = pd.DataFrame(
+        {
+            "epoch": epoch,
+            "row": wrong,
+            "text": [texts[i] for i in wrong],
+            "true": [names[labels[i]] for i in wrong],
+            "predicted": [names[predicted[i]] for i in wrong],
+            "confidence": probabilities.max(1)[wrong],
+        }
+    )
+    return table.sort_values("confidence", ascending=False, ignore_index=True)
+
+
+def fingerprint(data: "Dataset") -> str:
+    """A short name for the texts and labels of a data set, in their order."""
+    digest = hashlib.sha256()
+    for text, label in zip(data["text"][:], data["label"][:], strict=True):
+        digest.update(f"{len(text)}:{text}{label}".encode())
+    return digest.hexdigest()[:16]
+
+
+def train_natively(
+    dataset: "DatasetDict",
+    *,
+    encoder: str,
+    settings: TrainingSettings,
+    out: Path | str,
+    resume: bool = False,
+    progress: bool = True,
+    callbacks: Sequence["TrainerCallback"] = (),
+) -> TrainingResult:
+    """As ``trainer.train_classifier`` does, without the Trainer: same data, settings, files and result, and ``mistakes``.
+
+    After each epoch: validation, the best weights kept, a checkpoint under ``out/checkpoints``. ``resume=True`` goes on
+    from the last one as if nothing had happened: on CPU the weights are equal bit for bit. ``callbacks`` are the
+    Trainer's; they hear of the beginning, of each epoch's end and of each log entry.
+    Raises UsageError for a ``max_length`` the encoder does not take and for a checkpoint of another run.
+    """
+    import pandas as pd
+    import torch
+    from safetensors.torch import load_model, save_model
+    from tqdm import tqdm
+    from transformers import TrainerControl, TrainerState, get_linear_schedule_with_warmup
+
+    from bioutils.training.callbacks import JsonLines
+
+    keep_freed_memory()
+    out, checkpoints = Path(out), Path(out) / "checkpoints"
+    names = dataset["train"].features["label"].names
+    tokenizer = load_tokenizer(encoder)
+    model = load_classifier(encoder, labels=names, seed=settings.seed)
+    if settings.max_length > max_tokens(model):
+        raise UsageError(expected("max_length", f"at most the {max_tokens(model)} of {encoder}", settings.max_length))
+    model.to(choose_device())
+    train = tokenise(dataset["train"], tokenizer, max_length=settings.max_length)
+    steps_an_epoch = -(-len(train) // (settings.batch_size * settings.accumulation))
+    n_steps = steps_an_epoch * settings.epochs
+    optimizer = make_optimizer(model, settings)
+    scheduler = get_linear_schedule_with_warmup(optimizer, int(settings.warmup * n_steps), n_steps)
+
+    wanted = identity(model.config) | {"settings": asdict(settings), "training rows": fingerprint(dataset["train"])}
+    last = find_checkpoint(checkpoints / "last") if resume else None
+    history: list[dict] = []
+    mistakes: list[pd.DataFrame] = []
+    seconds_before = 0.0
+    torch.manual_seed(settings.seed)  # dropout
+    if last:
+        saved = load_checkpoint(last, model, optimizer, scheduler, wanted)
+        history, seconds_before = saved["history"], saved["seconds"]
+        mistakes = [pd.DataFrame(rows) for rows in saved["mistakes"]]
+    else:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+
+    started = time.perf_counter()
+    state = TrainerState(epoch=len(history), global_step=len(history) * steps_an_epoch, max_steps=n_steps)
+    everyone = [JsonLines(out / "train.jsonl"), *callbacks]
+
+    def tell(event: str, **more) -> None:
+        for callback in everyone:
+            getattr(callback, event)(settings, state, TrainerControl(), model=model, processing_class=tokenizer, **more)
+
+    tell("on_train_begin")
+    with tqdm(total=n_steps, initial=state.global_step, unit=" steps", disable=None if progress else True) as bar:
+        while len(history) < settings.epochs and not _patience_over(history, settings.patience):
+            epoch = len(history) + 1
+            losses = train_epoch(model, train, tokenizer, optimizer, scheduler, settings, epoch=epoch, bar=bar)
+            state.epoch, state.global_step = epoch, epoch * steps_an_epoch
+            scores, logits = validate(model, tokenizer, dataset["validation"], max_length=settings.max_length)
+            history.append({"epoch": epoch, "train_loss": float(np.mean(losses)), **scores})
+            mistakes.append(mistakes_of(dataset["validation"], logits, names, epoch=epoch))
+            tell("on_epoch_end")
+            tell("on_log", logs={"lr": scheduler.get_last_lr()[0], **history[-1]})
+            if _best(history) == len(history) - 1:
+                (checkpoints / "best").mkdir(parents=True, exist_ok=True)
+                save_model(model, str(checkpoints / "best" / ".new.safetensors"))
+                (checkpoints / "best" / ".new.safetensors").replace(checkpoints / "best" / "model.safetensors")
+            done = {
+                "identity": wanted,
+                "history": history,
+                "mistakes": [table.to_dict("records") for table in mistakes],
+                "seconds": seconds_before + time.perf_counter() - started,
+            }
+            save_checkpoint(checkpoints / "last", model, optimizer, scheduler, done)
+    seconds = seconds_before + time.perf_counter() - started
+
+    best = _best(history)
+    load_model(model, str(checkpoints / "best" / "model.safetensors"))
+    tell("on_train_end")
+    _, logits = validate(model, tokenizer, dataset["validation"], max_length=settings.max_length)
+    temperature = fit_temperature(logits, np.asarray(dataset["validation"]["label"][:]))
+    notes = {
+        "max_length": settings.max_length,
+        "temperature": temperature,
+        "encoder": encoder,
+        "settings": asdict(settings),
+        "n_train": len(train),
+        "validation_macro_f1": history[best]["validation_macro_f1"],
+    }
+    save_whole(out / "model", notes, model.save_pretrained, tokenizer.save_pretrained)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return TrainingResult(
+        out / "model",
+        pd.DataFrame(history),
+        best + 1,
+        temperature,
+        seconds,
+        len(train) * len(history) / seconds,
+        pd.concat(mistakes, ignore_index=True),
+    )
+
+
+def _best(history: Sequence[dict]) -> int:
+    """The position of the first epoch of highest validation macro-F1."""
+    return int(np.argmax([row["validation_macro_f1"] for row in history]))
+
+
+def _patience_over(history: Sequence[dict], patience: int) -> bool:
+    return bool(patience and history) and len(history) - 1 - _best(history) >= patience

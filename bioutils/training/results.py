@@ -1,0 +1,68 @@
+"""What every way of training shares: the scores an epoch is chosen by, its result, the folder a model is saved in."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bioutils.errors import BioutilsError
+from bioutils.files import write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIDECAR = "bioutils.json"  # in the model's folder: what scoring needs beside weights and tokenizer
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where the best epoch's model is, and how training went (``history``: one row an epoch).
+
+    ``mistakes`` (native loop only): one row a wrong validation text and epoch.
+    """
+
+    model_dir: Path
+    history: "pd.DataFrame"
+    best_epoch: int
+    temperature: float
+    seconds: float
+    samples_per_second: float
+    mistakes: "pd.DataFrame | None" = None
+
+
+def epoch_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """``accuracy`` and ``macro_f1`` (the mean over the classes that occur) of logits (rows, classes)."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    predicted = np.asarray(logits).argmax(-1)
+    return {
+        "accuracy": float(accuracy_score(labels, predicted)),
+        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
+    }
+
+
+def save_whole(folder: Path, notes: dict[str, Any], *writers: Callable[[Path], Any]) -> Path:
+    """The model's folder, written under a temporary name and swapped in: a reader sees the old one or the new one.
+
+    Each of ``writers`` gets the temporary folder; ``notes`` go into its ``bioutils.json``. Raises BioutilsError when
+    the disk is full.
+    """
+    temporary = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        for write in writers:
+            write(temporary)
+        write_json(temporary / SIDECAR, notes)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except OSError as error:
+        raise BioutilsError(
+            f"{folder}: the model could not be saved ({error.strerror or error}). Free some space."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
