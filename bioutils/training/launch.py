@@ -12,8 +12,8 @@ from bioutils.evaluation.baselines import fit_tfidf
 from bioutils.evaluation.calibration import softmax
 from bioutils.evaluation.classification import evaluate
 from bioutils.files import write_json
+from bioutils.models import SIDECAR
 from bioutils.training.arguments import read_config, settings_from
-from bioutils.training.results import SIDECAR
 from bioutils.training.trainer import train_classifier
 
 EXAMPLE = """example of FILE (every key but `out` has a default; the rest are the fields of TrainingSettings):

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bioutils.cache import weights_digest
 from bioutils.device import autocast, choose_device, keep_freed_memory
 from bioutils.encoders import load_classifier, load_tokenizer, max_tokens
 from bioutils.errors import UsageError, expected
 from bioutils.evaluation.calibration import fit_temperature, log_loss, softmax
 from bioutils.features import pad_batch, tokenise
+from bioutils.heads.classification import n_weights
 from bioutils.inference import predict_logits
+from bioutils.models import save_adapter
+from bioutils.training.adapters import with_lora
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.checkpoints import find_checkpoint, identity, load_checkpoint, save_checkpoint
 from bioutils.training.results import TrainingResult, epoch_scores, save_whole
@@ -178,8 +182,11 @@ def train_natively(
     resume: bool = False,
     progress: bool = True,
     callbacks: Sequence["TrainerCallback"] = (),
+    lora_rank: int = 0,
 ) -> TrainingResult:
     """As ``trainer.train_classifier`` does, without the Trainer: same data, settings, files and result, and ``mistakes``.
+
+    ``lora_rank`` above 0 trains adapters of that rank and the head, and saves these alone (``adapters.with_lora``).
 
     After each epoch: validation, the best weights kept, a checkpoint under ``out/checkpoints``. ``resume=True`` goes on
     from the last one as if nothing had happened: on CPU the weights are equal bit for bit. ``callbacks`` are the
@@ -201,6 +208,9 @@ def train_natively(
     model = load_classifier(encoder, labels=names, seed=settings.seed)
     if settings.max_length > max_tokens(model):
         raise UsageError(expected("max_length", f"at most the {max_tokens(model)} of {encoder}", settings.max_length))
+    labels_and_encoder = {"labels": names, "encoder": encoder, "encoder_weights": weights_digest(model.base_model)}
+    if lora_rank:
+        model = with_lora(model, rank=lora_rank, alpha=2 * lora_rank, seed=settings.seed)
     model.to(choose_device())
     train = tokenise(dataset["train"], tokenizer, max_length=settings.max_length)
     steps_an_epoch = -(-len(train) // (settings.batch_size * settings.accumulation))
@@ -208,7 +218,8 @@ def train_natively(
     optimizer = make_optimizer(model, settings)
     scheduler = get_linear_schedule_with_warmup(optimizer, int(settings.warmup * n_steps), n_steps)
 
-    wanted = identity(model.config) | {"settings": asdict(settings), "training rows": fingerprint(dataset["train"])}
+    wanted = identity(model.config) | {"lora_rank": lora_rank, "settings": asdict(settings)}
+    wanted["training rows"] = fingerprint(dataset["train"])
     last = find_checkpoint(checkpoints / "last") if resume else None
     history: list[dict] = []
     mistakes: list[pd.DataFrame] = []
@@ -261,12 +272,16 @@ def train_natively(
     notes = {
         "max_length": settings.max_length,
         "temperature": temperature,
-        "encoder": encoder,
+        **labels_and_encoder,
         "settings": asdict(settings),
+        "lora_rank": lora_rank,
+        "n_weights": n_weights(model),
         "n_train": len(train),
         "validation_macro_f1": history[best]["validation_macro_f1"],
     }
-    save_whole(out / "model", notes, model.save_pretrained, tokenizer.save_pretrained)
+    # An adapter's tokenizer is its encoder's.
+    writers = [save_adapter(model, encoder)] if lora_rank else [model.save_pretrained, tokenizer.save_pretrained]
+    save_whole(out / "model", notes, *writers)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return TrainingResult(
         out / "model",

@@ -10,11 +10,10 @@ import numpy as np
 
 from bioutils.errors import BioutilsError
 from bioutils.files import write_json
+from bioutils.models import SIDECAR
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SIDECAR = "bioutils.json"  # in the model's folder: what scoring needs beside weights and tokenizer
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Heads: what turns an encoder's vectors into labels."""
