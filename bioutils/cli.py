@@ -68,7 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     score.add_argument("--out", type=Path, required=True, metavar="FILE", help=".parquet, .csv, .xlsx or .jsonl")
     score.add_argument(
-        "--model", metavar="PATH", help="folder of a classifier (default: the last that notebook 03 saved)"
+        "--model",
+        metavar="PATH",
+        help="folder of a saved classifier, head or adapter (default: data/models/go-aspect, which comes with the project)",
     )
     score.add_argument(
         "--column", action="append", default=[], metavar="FIELD=HEADER", help="CSV/TSV column of id, title or abstract"

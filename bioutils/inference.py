@@ -9,7 +9,8 @@ from bioutils.device import autocast, choose_device, keep_freed_memory
 from bioutils.features import pad_batch, token_budget_batches
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
 # Tokens a batch: past this a 2-core processor gains nothing more, and a batch still fits in its caches.
 BATCH_TOKENS = 4096
@@ -24,7 +25,7 @@ class Predictions(NamedTuple):
 
 
 def predict_logits(
-    model: "PreTrainedModel",
+    model: "nn.Module",
     tokenizer: "PreTrainedTokenizerBase",
     texts: Sequence[str],
     *,

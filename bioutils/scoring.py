@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bioutils.corpora import project_data
 from bioutils.corpora.pubmed import Abstract, read_abstracts
-from bioutils.encoders import load_classifier, load_tokenizer, max_tokens
+from bioutils.encoders import max_tokens
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.evaluation.calibration import softmax
-from bioutils.files import read_json
 from bioutils.inference import BATCH_TOKENS, predict_logits
-from bioutils.runs import project_root
+from bioutils.models import KINDS, is_saved_model, load_model, weights_file
 from bioutils.scoring_output import Parts, check_output
 from bioutils.text import sentences, word_count
 
 if TYPE_CHECKING:
     import pandas as pd
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
 
 CHUNK = 256  # abstracts scored together: enough sentences to sort by length, little to lose when interrupted
 
@@ -31,7 +32,7 @@ CHUNK = 256  # abstracts scored together: enough sentences to sort by length, li
 class Scorer:
     """A classifier with what its probabilities need: the temperature found on validation data, and its longest input."""
 
-    model: "PreTrainedModel"
+    model: "nn.Module"
     tokenizer: "PreTrainedTokenizerBase"
     names: list[str]
     max_length: int
@@ -49,30 +50,28 @@ class Scorer:
 
 
 def find_model(model: str | Path | None = None) -> Path:
-    """The folder of the classifier to use: the one named, else the one that notebook 03 saved last under ``outputs/``.
+    """The folder of the classifier to use: the one named, else the one that comes with the project.
 
-    Raises UsageError when there is none, with the command that trains one.
+    Raises UsageError for a folder without a saved model, and where the project's own is not there.
     """
     if model:
         path = Path(model).expanduser()
-        if not (path / "config.json").is_file():
-            raise UsageError(expected("model", "a folder with a saved model (config.json)", str(model)))
+        if not is_saved_model(path):
+            raise UsageError(expected("model", f"a folder with a saved model (one of {list(KINDS)})", str(model)))
         return path
-    found = (project_root() / "outputs").glob("**/03_finetune_with_trainer/model/config.json")
-    newest = max(found, key=lambda p: p.stat().st_mtime, default=None)
-    if newest is None:
+    shipped = project_data() / "models" / "go-aspect"
+    if not is_saved_model(shipped):
         raise UsageError(
-            "No trained model was found under outputs/. Train one (bioutils run 03) or name one: --model PATH."
+            f"The model that comes with the project is not in {shipped}. Take a checkout of the project, make it anew "
+            "(python -m bioutils.training.go_aspect) or name a model: --model PATH."
         )
-    return newest.parent
+    return shipped
 
 
 def load_scorer(model: str | Path | None = None) -> Scorer:
-    """The Scorer of a model's folder. Raises UsageError when it holds no classifier."""
+    """The Scorer of a model's folder: a whole model, a head on a frozen encoder or an adapter. Raises UsageError for others."""
     path = find_model(model)
-    classifier, tokenizer = load_classifier(str(path)), load_tokenizer(str(path))
-    notes = read_json(path / "bioutils.json") if (path / "bioutils.json").is_file() else {}
-    names = [classifier.config.id2label[i] for i in range(classifier.config.num_labels)]
+    classifier, tokenizer, names, notes = load_model(path)
     longest = int(notes.get("max_length", max_tokens(classifier)))
     return Scorer(classifier, tokenizer, names, longest, float(notes.get("temperature", 1.0)), path)
 
@@ -207,7 +206,7 @@ def score_files(
     scorer = load_scorer(model)
     job = {
         "inputs": [[str(p.resolve()), fingerprint(p)] for p in inputs],
-        "model": [str(scorer.path.resolve()), fingerprint(scorer.path / "model.safetensors")],
+        "model": [str(scorer.path.resolve()), fingerprint(weights_file(scorer.path))],
         "temperature": scorer.temperature,
         "max_length": scorer.max_length,
         "columns": columns,

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.files import atomic_path, read_json, write_json
+from bioutils.plots.style import ASPECT_COLOURS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMATS = (".parquet", ".csv", ".xlsx", ".jsonl")
+WIDE = ("sentence", "title")  # columns of running text
 XLSX_ROWS = 1_048_575  # a sheet's limit, less the header
 
 
@@ -145,14 +147,48 @@ def write_table(table: "pd.DataFrame", path: Path) -> None:
 
 
 def write_xlsx(table: "pd.DataFrame", path: Path) -> None:
-    """Writes a workbook of one sheet. Text is text: a title that begins with ``=`` does not become a formula."""
+    """Writes a workbook of one sheet, made to be read: bold header with filters, wrapped text, probabilities as percentages
+    with bars in their aspect's colour, the main aspect on its colour. Text is text: ``=…`` does not become a formula.
+    """
     import pandas as pd
 
     options = {"strings_to_formulas": False, "strings_to_urls": False}
-    with pd.ExcelWriter(path, engine="xlsxwriter", engine_kwargs={"options": options}) as book:
-        table.to_excel(book, index=False, sheet_name="scores", freeze_panes=(1, 1))
-        sheet, percent = book.sheets["scores"], book.book.add_format({"num_format": "0.0%"})
+    with pd.ExcelWriter(path, engine="xlsxwriter", engine_kwargs={"options": options}) as writer:
+        table.to_excel(writer, index=False, sheet_name="scores", freeze_panes=(1, 1), header=False, startrow=1)
+        sheet, book = writer.sheets["scores"], writer.book
+        top = {"valign": "top"}
+        plain, wrapped = book.add_format(top), book.add_format(top | {"text_wrap": True})
+        percent = book.add_format(top | {"num_format": "0.0%"})
+        head = book.add_format({"bold": True, "text_wrap": True, "valign": "top", "bottom": 1})
         for column, name in enumerate(table.columns):
-            wide = name in ("sentence", "title")
-            numeric = table[name].dtype.kind == "f"
-            sheet.set_column(column, column, 80 if wide else max(10, len(name)), percent if numeric else None)
+            probability = table[name].dtype.kind == "f"
+            width = 80 if name in WIDE else 14 if probability else max(10, len(name), 22 if name == "aspect" else 0)
+            sheet.set_column(column, column, width, percent if probability else wrapped if name in WIDE else plain)
+            sheet.write_string(0, column, name, head)
+            if probability and len(table):
+                bar = {
+                    "type": "data_bar",
+                    "bar_solid": True,
+                    "min_type": "num",
+                    "max_type": "num",
+                    "min_value": 0,
+                    "max_value": 1,
+                }
+                colour = ASPECT_COLOURS.get(name, "#BBBBBB")
+                sheet.conditional_format(1, column, len(table), column, bar | {"bar_color": _pale(colour)})
+            if name == "aspect" and len(table):
+                for aspect, colour in ASPECT_COLOURS.items():
+                    rule = {"type": "cell", "criteria": "==", "value": f'"{aspect}"'}
+                    fill = book.add_format({"bg_color": _pale(colour)})
+                    sheet.conditional_format(1, column, len(table), column, rule | {"format": fill})
+        if len(table):
+            sheet.autofilter(0, 0, len(table), len(table.columns) - 1)
+
+
+def _pale(colour: str) -> str:
+    """A colour halfway to white, so that black text on it stays legible.
+
+    >>> _pale("#0072B2")
+    '#7FB8D8'
+    """
+    return "#" + "".join(f"{(int(colour[i : i + 2], 16) + 255) // 2:02X}" for i in (1, 3, 5))

@@ -297,3 +297,58 @@ def test_arrows_point_up_and_boxes_do_not_overlap(pairs):
 def test_importing_plots_does_not_import_matplotlib():
     code = "import sys, bioutils.plots; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_range_test_curve_marks_the_suggestion():
+    table = pd.DataFrame({"learning_rate": [1e-4, 1e-3, 1e-2], "loss": [1.0, 0.5, 9], "smoothed": [1.0, 0.8, 3]})
+    ax = plots.range_test_curve(table, 1e-3)
+    assert ax.get_xscale() == "log"
+    marked = next(line for line in ax.lines if line.get_marker() == "D")
+    assert marked.get_xdata()[0] == 1e-3
+    assert float(np.ravel(marked.get_ydata())[0]) == pytest.approx(0.8)
+    assert "steepest fall: 1.0e-03" in legend(ax)
+    assert not any("steepest" in text for text in legend(plots.range_test_curve(table)))
+
+
+def test_scores_by_size_draws_a_line_and_a_band_a_model():
+    rows = [
+        {"model": m, "n_train": n, "accuracy": a, "accuracy_low": a - 0.1, "accuracy_high": a + 0.1}
+        for m, n, a in (("x", 64, 0.8), ("x", 16, 0.6), ("y", 16, 0.5))
+    ]
+    ax = plots.scores_by_size(pd.DataFrame(rows))
+    assert [line.get_xdata().tolist() for line in ax.lines] == [[16, 64], [16]]
+    assert len(ax.collections) == 2
+    assert legend(ax) == ["x", "y"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["16", "64"]
+
+
+def test_cost_against_score():
+    report = {"accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 0.95}
+    ax = plots.cost_against_score({"x": report, "y": report}, {"x": 1.0, "y": 100.0})
+    assert ax.get_xscale() == "log"
+    assert legend(ax) == ["x", "y"]
+
+
+def test_reliability_diagram_and_risk_curve():
+    table = pd.DataFrame({"n": [1, 9], "confidence": [0.6, 0.95], "accuracy": [0.5, 1.0]})
+    ax = plots.reliability_diagram({"before": table, "after": table})
+    assert legend(ax) == ["confidence = accuracy", "before", "after"]
+    assert ax.collections[0].get_offsets().tolist() == [[0.6, 0.5], [0.95, 1.0]]
+    risks = pd.DataFrame({"threshold": [0.9, 0.7, 0.5], "coverage": [0.2, 0.6, 1.0], "risk": [0.0, 0.1, 0.2]})
+    ax = plots.risk_coverage_curve(risks, threshold=0.7)
+    assert "60.0% answered, 10.00% of them wrong" in legend(ax)[0]
+    assert plots.risk_coverage_curve(risks, threshold=2.0).get_legend() is None
+    with pytest.raises(UsageError, match="at least one"):
+        plots.risk_coverage_curve(risks.head(0))
+
+
+def test_ternary_corners_are_the_aspects():
+    table = pd.DataFrame(np.eye(3), columns=ASPECTS)
+    ax = plots.ternary(table, ASPECTS)
+    points = ax.collections[-1].get_offsets()
+    assert np.allclose(points, [[0.5, np.sqrt(0.75)], [0, 0], [1, 0]])
+    assert [text.split("\n")[1] for text in labels(ax)] == ["33% of 3"] * 3
+    with pytest.raises(UsageError, match="sum to 1"):
+        plots.ternary(table * 2, ASPECTS)
+    with pytest.raises(UsageError, match="three names"):
+        plots.ternary(table, ASPECTS[:2])

@@ -147,8 +147,93 @@ def test_a_broken_input_leaves_nothing(model_dir, tmp_path):
 def test_models_that_are_none(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="saved model"):
         scoring.find_model(tmp_path)
-    monkeypatch.setattr(scoring, "project_root", lambda: tmp_path)
-    with pytest.raises(UsageError, match="bioutils run 03"):
+    monkeypatch.setattr(scoring, "project_data", lambda: tmp_path)
+    with pytest.raises(UsageError, match="go_aspect.*--model"):
         scoring.find_model()
-    with pytest.raises(UsageError, match="without a trained classifier"):
-        scoring.load_classifier("minilm")
+    with pytest.raises(UsageError, match="one of"):
+        scoring.load_scorer(tmp_path / "nowhere")
+
+
+def test_a_workbook_is_made_to_be_read(tmp_path):
+    from openpyxl import load_workbook
+
+    from bioutils.scoring_output import write_table
+
+    table = pd.DataFrame({"id": ["1", "2"], "title": ["=1+1", "b" * 300], "n_sentences": [3, 0]})
+    table["biological_process"], table["aspect"] = [0.25, float("nan")], ["biological_process", None]
+    write_table(table, tmp_path / "t.xlsx")
+    sheet = load_workbook(tmp_path / "t.xlsx")["scores"]
+    assert [cell.value for cell in sheet[1]] == ["id", "title", "n_sentences", "biological_process", "aspect"]
+    assert sheet["A1"].font.bold
+    assert (sheet["B2"].value, sheet["B2"].data_type) == ("=1+1", "s")
+    assert sheet["D2"].number_format == "0.0%"
+    assert sheet["B3"].alignment.wrap_text or sheet.column_dimensions["B"].width == pytest.approx(80, abs=1)
+    assert sheet.freeze_panes == "B2"
+    assert sheet.auto_filter.ref == "A1:E3"
+    ranges = {str(r.sqref): [rule.type for rule in r.rules] for r in sheet.conditional_formatting}
+    assert ranges == {"D2:D3": ["dataBar"], "E2:E3": ["cellIs"] * 3}
+
+
+@pytest.fixture(scope="module")
+def every_kind(model_dir, encoder_dir, tiny_dataset, tmp_path_factory):
+    """A folder of each kind of model: whole, head on a frozen encoder, adapter."""
+    from bioutils.cache import FeatureSpec
+    from bioutils.training.arguments import TrainingSettings
+    from bioutils.training.frozen import features_of, save_frozen, train_head
+    from bioutils.training.loop import train_natively
+
+    base = tmp_path_factory.mktemp("kinds")
+    names = tiny_dataset["train"].features["label"].names
+    settings, spec = TrainingSettings(epochs=1, batch_size=6, max_length=16), FeatureSpec(max_length=16)
+    call = {"encoder": str(encoder_dir), "settings": settings}
+    adapted = train_natively(tiny_dataset, out=base / "lora", lora_rank=2, progress=False, **call)
+    found = features_of(tiny_dataset, encoder=str(encoder_dir), spec=spec, folder=base / "cache", progress=False)
+    labels = {part: rows["label"][:] for part, rows in tiny_dataset.items()}
+    head = train_head(
+        found["train"], labels["train"], found["validation"], labels["validation"], head="CNN_RNN", n_labels=3,
+        settings=settings,
+    )  # fmt: skip
+    return {
+        "whole": model_dir,
+        "adapter": adapted.model_dir,
+        "head": save_frozen(head, base / "head", spec=spec, labels=names, **call),
+    }
+
+
+@pytest.mark.parametrize("kind", ["whole", "adapter", "head"])
+def test_batch_size_order_and_padding_change_no_score(every_kind, kind):
+    scorer = scoring.load_scorer(every_kind[kind])
+    texts = ["growth of cells", "", "binding of zinc number number", "membrane " + "number " * 40, "the a b c"] * 3
+    together = scorer.score(texts)
+    assert np.allclose(together.sum(1), 1)
+    small = scorer.score(texts, batch_tokens=1)  # a text a batch
+    turned = scorer.score(texts[::-1])[::-1]
+    assert abs(together - small).max() < 0.01  # bfloat16, where it is in use
+    assert abs(together - turned).max() < 0.01
+    assert abs(together[0] - together[1]).max() > 0.02  # texts do differ
+
+
+def test_the_model_that_comes_with_the_project():
+    scorer = scoring.load_scorer()
+    assert scorer.names == ["biological_process", "cellular_component", "molecular_function"]
+    found = scorer.score(
+        [
+            "The chemical reactions and pathways resulting in the breakdown of a sugar.",
+            "A protein complex in the membrane that is composed of two subunits.",
+            "Catalysis of the transfer of a phosphate group to a serine of a protein.",
+        ]
+    )
+    assert found.argmax(1).tolist() == [0, 1, 2]
+    assert found.max(1).min() > 0.8
+
+
+def test_its_card_holds_what_its_notes_say():
+    from bioutils.files import read_json
+    from bioutils.training.go_aspect import card
+
+    folder = scoring.find_model()
+    notes = read_json(folder / "bioutils.json")
+    assert (folder / "README.md").read_text("utf-8") == card(notes)
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 3_000_000
+    assert notes["scores"]["model"]["macro_f1"] > notes["scores"]["baseline"]["macro_f1"]
+    assert "/" not in notes["encoder"]

@@ -28,6 +28,7 @@ STANZAS = ("[Term]", "[Typedef]", "[Instance]")
 ONCE = ("id", "name", "namespace", "def")  # a second one in a term means that a [Term] line is lost
 GO_ID = re.compile(r"GO:\d{7}")
 DEFINITION = re.compile(r'"((?:[^"\\]|\\.)*)"')
+SYNONYM = re.compile(r'"((?:[^"\\]|\\.)*)"\s+(EXACT|BROAD|NARROW|RELATED)')
 BARE_MARK = re.compile(r"(?<!\\)!")
 ESCAPE = re.compile(r"\\(.)")
 ESCAPED = {"n": "\n", "t": "\t", "W": " "}
@@ -300,3 +301,22 @@ def term_table(graph: "nx.MultiDiGraph") -> "pd.DataFrame":
     table = pd.DataFrame(rows, columns=columns)
     table.attrs["n_undefined"] = len(graph) - len(table)
     return table
+
+
+def name_table(graph: "nx.MultiDiGraph") -> "pd.DataFrame":
+    """One row a name or synonym of a live term: ``go_id, aspect, kind, text``.
+
+    ``kind`` is "name", or a synonym's scope (exact, broad, narrow, related). A synonym equal to the name, but for case, is
+    left out.
+    """
+    import pandas as pd
+
+    rows = []
+    for node, data in graph.nodes(data=True):
+        rows.append((node, data["namespace"], "name", data["name"]))
+        for value in data.get("synonym", ()):
+            match = SYNONYM.match(value)
+            text = ESCAPE.sub(lambda m: ESCAPED.get(m[1], m[1]), match[1]).strip() if match else ""
+            if text and text.lower() != data["name"].lower():
+                rows.append((node, data["namespace"], match[2].lower(), text))
+    return pd.DataFrame(rows, columns=["go_id", "aspect", "kind", "text"])

@@ -1,6 +1,11 @@
 """Probabilities that mean what they say: temperature scaling, and the errors it is judged by."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -52,3 +57,54 @@ def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Mean squared distance, in [0, 2], between the probabilities and the one-hot truth (Brier 1950)."""
     truth = np.eye(probabilities.shape[1])[np.asarray(labels)]
     return float(((probabilities - truth) ** 2).sum(1).mean())
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = 10) -> "pd.DataFrame":
+    """One row a bin of the top probability that holds rows: ``low, high, n, confidence`` (mean), ``accuracy``.
+
+    Where the two means are equal the probabilities mean what they say.
+    """
+    import pandas as pd
+
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == np.asarray(labels)
+    which = np.minimum((confidence * bins).astype(int), bins - 1)
+    n = np.bincount(which, minlength=bins)
+    table = pd.DataFrame(
+        {
+            "low": np.arange(bins) / bins,
+            "high": np.arange(1, bins + 1) / bins,
+            "n": n,
+            "confidence": np.bincount(which, confidence, bins) / np.maximum(n, 1),
+            "accuracy": np.bincount(which, right, bins) / np.maximum(n, 1),
+        }
+    )
+    return table[table["n"] > 0].reset_index(drop=True)
+
+
+def risk_coverage(probabilities: np.ndarray, labels: np.ndarray) -> "pd.DataFrame":
+    """What is lost and won by answering only where sure: ``threshold, coverage, risk``, from the strictest threshold on.
+
+    At a threshold the rows whose top probability is at least that are answered: ``coverage`` is their share, ``risk`` the
+    share of wrong ones among them (El-Yaniv & Wiener 2010). Equal probabilities are answered together.
+    """
+    import pandas as pd
+
+    confidence = np.asarray(probabilities).max(1)
+    wrong = np.asarray(probabilities).argmax(1) != np.asarray(labels)
+    order = np.argsort(-confidence, kind="stable")
+    confidence, mistakes = confidence[order], wrong[order].cumsum()
+    last = np.append(np.flatnonzero(np.diff(confidence)), len(confidence) - 1)  # of each run of equal ones
+    answered = last + 1
+    return pd.DataFrame(
+        {"threshold": confidence[last], "coverage": answered / len(confidence), "risk": mistakes[last] / answered}
+    )
+
+
+def abstain_threshold(probabilities: np.ndarray, labels: np.ndarray, *, max_risk: float) -> float:
+    """The lowest top probability to answer at so that at most a share ``max_risk`` of the answers is wrong.
+
+    Above 1, so that nothing is answered, where even the surest answers are wrong too often. Choose it on validation rows.
+    """
+    table = risk_coverage(probabilities, labels)
+    fitting = table[table["risk"] <= max_risk]
+    return float(fitting["threshold"].iloc[-1]) if len(fitting) else float(np.nextafter(1, 2))

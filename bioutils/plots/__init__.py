@@ -3,6 +3,7 @@
 matplotlib and its friends are imported when something is drawn, so that the command line starts fast.
 """
 
+from bioutils.plots.calibration import reliability_diagram, risk_coverage_curve, ternary
 from bioutils.plots.data import aspect_pie, counts_bar, length_histogram, token_lengths, word_cloud, word_count_boxes
 from bioutils.plots.ontology import ancestry, most_connected_terms
 from bioutils.plots.scores import confusion_heatmap, interval_bars, learning_curves, stacked_aspect_bars
@@ -23,8 +24,11 @@ __all__ = [
     "most_connected_terms",
     "new_axes",
     "range_test_curve",
+    "reliability_diagram",
+    "risk_coverage_curve",
     "scores_by_size",
     "stacked_aspect_bars",
+    "ternary",
     "token_lengths",
     "use_style",
     "word_cloud",

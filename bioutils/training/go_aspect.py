@@ -43,7 +43,6 @@ def make(
     resume = (work / "checkpoints").is_dir()
     result = train_natively(dataset, encoder="minilm", settings=settings, out=work, lora_rank=RANK, resume=resume)
     facts = {
-        "data": dataset["train"].info.description,
         "split": {"kind": SPLIT, "seed": settings.seed, **{part: len(rows) for part, rows in dataset.items()}},
         "best_epoch": result.best_epoch,
         "seconds": round(result.seconds),

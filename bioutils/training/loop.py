@@ -277,6 +277,7 @@ def train_natively(
         "lora_rank": lora_rank,
         "n_weights": n_weights(model),
         "n_train": len(train),
+        "data": dataset["train"].info.description,
         "validation_macro_f1": history[best]["validation_macro_f1"],
     }
     # An adapter's tokenizer is its encoder's.

@@ -136,6 +136,7 @@ def train_classifier(
             "encoder": encoder,
             "settings": asdict(settings),
             "n_train": len(train),
+            "data": dataset["train"].info.description,
             "validation_macro_f1": float(history["validation_macro_f1"][best]),
         }
         save_whole(out / "model", notes, best_model.save_pretrained, tokenizer.save_pretrained)

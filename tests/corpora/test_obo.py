@@ -222,3 +222,20 @@ def test_whatever_is_lost_or_swapped_no_other_error_comes_out(tmp_path_factory, 
         table = obo.term_table(obo.read_graph(path))
         assert set(table["aspect"]) <= set(obo.ASPECTS)
         assert table["go_id"].is_unique
+
+
+def test_names_and_synonyms(tmp_path):
+    path = tmp_path / "go.obo"
+    synonyms = (
+        'synonym: "Growth" EXACT []\nsynonym: "getting \\"big\\"" BROAD [X:1]\nsynonym: "odd" NARROW SYSTEMATIC []\n'
+    )
+    path.write_text(OBO.replace("name: growth\n", "name: growth\n" + synonyms))
+    table = obo.name_table(obo.read_graph(path))
+    rows = table[table["go_id"] == "GO:0000002"]
+    assert rows[["kind", "text"]].to_numpy().tolist() == [
+        ["name", "growth"],
+        ["broad", 'getting "big"'],
+        ["narrow", "odd"],
+    ]
+    assert set(rows["aspect"]) == {"biological_process"}
+    assert "GO:0000003" not in set(table["go_id"])  # obsolete
