@@ -164,10 +164,13 @@ def load_encoder(name: str, *, attention: bool = False) -> "PreTrainedModel":
     return _load(AutoModel, name, attn_implementation="eager" if attention else "sdpa").eval()
 
 
-def load_classifier(name: str, *, labels: list[str] | None = None, seed: int = 0) -> "PreTrainedModel":
+def load_classifier(
+    name: str, *, labels: list[str] | None = None, seed: int = 0, attention: bool = False
+) -> "PreTrainedModel":
     """The encoder under a sequence-classification head over ``labels``, or a saved classifier with its own labels.
 
-    The head's first weights depend on ``seed`` alone. Raises UsageError when a saved classifier's labels differ.
+    The head's first weights depend on ``seed`` alone. ``attention=True``: the form that returns attentions, everywhere.
+    Raises UsageError when a saved classifier's labels differ.
     """
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -191,10 +194,10 @@ def load_classifier(name: str, *, labels: list[str] | None = None, seed: int = 0
         }
     )
     # With gradients, on CPU and on short texts, torch's fused attention is a third slower than the plain one.
-    attention = "sdpa" if choose_device().type == "cuda" else "eager"
+    form = "sdpa" if choose_device().type == "cuda" and not attention else "eager"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return _load(AutoModelForSequenceClassification, name, attn_implementation=attention, **options)
+        return _load(AutoModelForSequenceClassification, name, attn_implementation=form, **options)
 
 
 def max_tokens(model_or_config) -> int:

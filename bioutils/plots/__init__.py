@@ -3,6 +3,7 @@
 matplotlib and its friends are imported when something is drawn, so that the command line starts fast.
 """
 
+from bioutils.plots.attention import attends_to_lines, attention_heatmap, attribution_bars, entropy_heatmaps
 from bioutils.plots.calibration import reliability_diagram, risk_coverage_curve, ternary
 from bioutils.plots.data import aspect_pie, counts_bar, length_histogram, token_lengths, word_cloud, word_count_boxes
 from bioutils.plots.ontology import ancestry, most_connected_terms
@@ -15,9 +16,13 @@ __all__ = [
     "PALETTE",
     "ancestry",
     "aspect_pie",
+    "attends_to_lines",
+    "attention_heatmap",
+    "attribution_bars",
     "confusion_heatmap",
     "cost_against_score",
     "counts_bar",
+    "entropy_heatmaps",
     "interval_bars",
     "learning_curves",
     "length_histogram",

@@ -33,7 +33,13 @@ COMMAND = "python -m bioutils.training.go_aspect"
 
 
 def make(
-    out: Path, *, work: Path, data_root: str | None = None, sample: bool = False, settings: TrainingSettings = SETTINGS
+    out: Path,
+    *,
+    work: Path,
+    data_root: str | None = None,
+    sample: bool = False,
+    encoder: str = "minilm",
+    settings: TrainingSettings = SETTINGS,
 ) -> dict[str, Any]:
     """Trains, tests and writes the model and its card into ``out``; returns the notes in its ``bioutils.json``.
 
@@ -41,7 +47,7 @@ def make(
     """
     dataset = load("go", data_root=data_root, sample=sample, split=SPLIT, seed=settings.seed)
     resume = (work / "checkpoints").is_dir()
-    result = train_natively(dataset, encoder="minilm", settings=settings, out=work, lora_rank=RANK, resume=resume)
+    result = train_natively(dataset, encoder=encoder, settings=settings, out=work, lora_rank=RANK, resume=resume)
     facts = {
         "split": {"kind": SPLIT, "seed": settings.seed, **{part: len(rows) for part, rows in dataset.items()}},
         "best_epoch": result.best_epoch,
