@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,3 +91,28 @@ def tiny_dataset():
         return Dataset.from_list(rows).cast_column("label", ClassLabel(names=NAMES))
 
     return DatasetDict(train=part(36), validation=part(12), test=part(12))
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+HEADLESS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=8000""".split()
+
+
+@pytest.fixture
+def rendered(tmp_path) -> Callable[[Path], tuple[str, str]]:
+    """A function that opens a page in headless Chromium with no network: its elements after the scripts, and the log.
+
+    Skips where there is no Chromium.
+    """
+
+    def render(path: Path) -> tuple[str, str]:
+        browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+        if browser is None:
+            pytest.skip("no Chromium on this machine to open the page with")
+        call = [browser, *HEADLESS, f"--user-data-dir={tmp_path / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND"]
+        done = subprocess.run([*call, "--dump-dom", path.as_uri()], capture_output=True, timeout=180, text=True)
+        if not done.stdout.strip():
+            pytest.skip(f"Chromium does not start on this machine: {done.stderr[-300:]}")
+        return done.stdout, done.stderr
+
+    return render

@@ -352,3 +352,34 @@ def test_ternary_corners_are_the_aspects():
         plots.ternary(table * 2, ASPECTS)
     with pytest.raises(UsageError, match="three names"):
         plots.ternary(table, ASPECTS[:2])
+
+
+def test_attention_figures():
+    weights = np.array([[0.25, 0.75], [1, 0]])
+    ax = plots.attention_heatmap(weights, ["a", "b"])
+    assert ax.images[0].get_array().tolist() == weights.tolist()
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
+    with pytest.raises(UsageError, match="shape"):
+        plots.attention_heatmap(weights, ["a"])
+    axes = plots.entropy_heatmaps({"before": np.zeros((2, 3)), "after": np.ones((2, 3))})
+    assert [ax.get_title(loc="left") for ax in axes] == ["before", "after"]
+    assert axes[0].images[0].get_clim() == (0, 1)
+
+
+def test_attends_to_lines_are_means_over_heads():
+    rows = [(0, 0, "CLS", 0.2), (0, 1, "CLS", 0.4), (1, 0, "CLS", 0.5), (0, 0, "next", 0.1), (1, 0, "next", 0.3)]
+    table = pd.DataFrame(rows, columns=["layer", "head", "target", "share"])
+    (ax,) = plots.attends_to_lines({"m": table})
+    assert {line.get_label(): line.get_ydata().tolist() for line in ax.lines} == {
+        "CLS": pytest.approx([0.3, 0.5]),
+        "next": pytest.approx([0.1, 0.3]),
+    }
+
+
+def test_attribution_bars_take_their_sign_as_colour():
+    first, second = plots.attribution_bars(["x", "y"], {"for": [1.0, -2.0], "rollout": [0.1, 0.2]})
+    assert [bar.get_width() for bar in first.patches] == [1.0, -2.0]
+    assert to_hex(first.patches[0].get_facecolor()) != to_hex(first.patches[1].get_facecolor())
+    assert not any(t.get_text() for t in second.get_yticklabels())
+    with pytest.raises(UsageError, match="one a word"):
+        plots.attribution_bars(["x"], {"for": [1.0, 2.0]})
