@@ -383,3 +383,26 @@ def test_attribution_bars_take_their_sign_as_colour():
     assert not any(t.get_text() for t in second.get_yticklabels())
     with pytest.raises(UsageError, match="one a word"):
         plots.attribution_bars(["x"], {"for": [1.0, 2.0]})
+
+
+def test_map_frames_share_their_limits_and_ring_mistakes():
+    points = np.arange(24, dtype=float).reshape(3, 4, 2)
+    wrong = np.array([[False] * 4, [True, False, False, False], [False] * 4])
+    axes = plots.map_frames({"PCA": points, "UMAP": points}, [0, 1, 2, 0], ASPECTS, wrong=wrong)
+    assert axes.shape == (2, 3)
+    assert len({ax.get_xlim() for ax in axes[0]}) == 1
+    assert [ax.get_title() for ax in axes[0]] == ["", "", ""]
+    assert [ax.get_title(loc="left") for ax in axes[0]] == ["before", "epoch 1", "epoch 2"]
+    assert [len(ax.collections) for ax in axes[0]] == [3, 4, 3]
+    assert [text.get_text() for text in axes[0, 0].figure.legends[0].get_texts()][-1] == "answered wrongly"
+    with pytest.raises(UsageError, match="shape"):
+        plots.map_frames({"PCA": points}, [0, 1], ASPECTS)
+
+
+def test_epoch_lines_and_similarity():
+    table = pd.DataFrame({"epoch": [0, 1], "silhouette": [0.1, 0.5]})
+    ax = plots.epoch_lines(table, {"silhouette": "silhouette"})
+    assert ax.lines[0].get_ydata().tolist() == [0.1, 0.5]
+    ax = plots.similarity_heatmap(np.array([[1, 0.2], [0.2, 1]]))
+    assert labels(ax) == ["1.00", "0.20", "0.20", "1.00"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["before", "1"]

@@ -6,6 +6,7 @@ matplotlib and its friends are imported when something is drawn, so that the com
 from bioutils.plots.attention import attends_to_lines, attention_heatmap, attribution_bars, entropy_heatmaps
 from bioutils.plots.calibration import reliability_diagram, risk_coverage_curve, ternary
 from bioutils.plots.data import aspect_pie, counts_bar, length_histogram, token_lengths, word_cloud, word_count_boxes
+from bioutils.plots.epochs import epoch_lines, map_frames, similarity_heatmap
 from bioutils.plots.ontology import ancestry, most_connected_terms
 from bioutils.plots.scores import confusion_heatmap, interval_bars, learning_curves, stacked_aspect_bars
 from bioutils.plots.style import ASPECT_COLOURS, PALETTE, new_axes, use_style
@@ -23,15 +24,18 @@ __all__ = [
     "cost_against_score",
     "counts_bar",
     "entropy_heatmaps",
+    "epoch_lines",
     "interval_bars",
     "learning_curves",
     "length_histogram",
+    "map_frames",
     "most_connected_terms",
     "new_axes",
     "range_test_curve",
     "reliability_diagram",
     "risk_coverage_curve",
     "scores_by_size",
+    "similarity_heatmap",
     "stacked_aspect_bars",
     "ternary",
     "token_lengths",
