@@ -19,7 +19,7 @@ import numpy as np
 from bioutils.device import autocast, bf16_pays, choose_device, keep_freed_memory
 from bioutils.encoders import load_encoder, load_tokenizer, max_tokens
 from bioutils.errors import DataError, UsageError, expected
-from bioutils.features import LENGTH_MULTIPLE, pad_batch, round_up, token_budget_batches
+from bioutils.features import pad_batch, round_up, token_budget_batches
 from bioutils.files import atomic_path, read_json, write_json
 from bioutils.heads.pooling import POOLING, pool
 
@@ -82,7 +82,7 @@ class Features:
         """The size of the vectors on the disk."""
         return sum(shard.nbytes for shard in self.shards)
 
-    def batch(self, rows: Sequence[int] | np.ndarray, *, multiple: int = LENGTH_MULTIPLE) -> Batch:
+    def batch(self, rows: Sequence[int] | np.ndarray, *, multiple: int = 8) -> Batch:
         """The texts' vectors, padded with zeros to the longest one's next multiple. Allocates the batch and no more."""
         import torch
 

@@ -1,8 +1,9 @@
 """A bidirectional LSTM that padding cannot touch, and that trains several times faster on a CPU than torch's own.
 
-torch's LSTM must be told the lengths by packing, which on CPU runs a step of autograd a token. Here each direction reads
-the words of a text from its own end, so that padding comes after them, and the recurrence is one node of the graph: its
-gradient for the weights is one matrix product over all steps, in bfloat16 under autocast. See benchmarks/README.md.
+torch's LSTM must be told the lengths by packing, which on CPU makes several nodes of the graph a token. Here each direction
+reads the words of a text from its own end, so that padding comes after them, and a whole layer is one node: the products
+with the inputs and the gradients of the weights are single matrix products over all steps, in bfloat16 under autocast, and
+only what must run step by step does. Measured in benchmarks/README.md, tested against torch's.
 """
 
 from collections.abc import Iterator
@@ -24,69 +25,83 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-class Recurrence(torch.autograd.Function):
-    """``h`` (steps, directions, rows, hidden) of an LSTM whose input products are known (Hochreiter & Schmidhuber 1997).
+class Layer(torch.autograd.Function):
+    """One bidirectional layer (Hochreiter & Schmidhuber 1997): inputs (rows·tokens, width) → (rows·tokens·2, hidden).
 
-    ``inputs``: (steps, directions, rows, 4·hidden), the gates in the order input, forget, cell, output;
-    ``weights``: (directions, hidden, 4·hidden). Both start states are zero. The cell is kept in float32.
+    ``w_in`` (8·hidden, width), ``bias`` (8·hidden,) and ``w_state`` (2, hidden, 4·hidden) hold both directions, gates in the
+    order input, forget, output, cell. ``order`` (tokens, 2, rows) says which row of the products (rows, tokens, 2) a step
+    of a direction reads, ``inverse`` the way back. Start states are zero; the cell is kept in float32.
     """
 
     @staticmethod
-    def forward(ctx: Any, inputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """The hidden states, in the type of ``inputs``."""
-        steps, directions, rows, four = inputs.shape
-        hidden = four // 4
-        gates = torch.empty_like(inputs)  # activated
-        cells = inputs.new_empty((steps + 1, directions, rows, hidden), dtype=torch.float32)
-        tanhs = torch.empty_like(cells[1:])
-        states = inputs.new_empty((steps, directions, rows, hidden))
-        cells[0] = 0
-        state = inputs.new_zeros((directions, rows, hidden))
-        with one_thread():
-            for t in range(steps):
-                gate = gates[t]
-                torch.baddbmm(inputs[t], state, weights, out=gate)
-                i, f, g, o = gate.split(hidden, -1)
-                gate[..., : 2 * hidden].sigmoid_()
-                g.tanh_()
-                o.sigmoid_()
-                torch.mul(cells[t], f, out=cells[t + 1])
-                cells[t + 1].addcmul_(i, g)
-                torch.tanh(cells[t + 1], out=tanhs[t])
-                torch.mul(tanhs[t], o, out=states[t])
-                state = states[t]
-        ctx.save_for_backward(gates, cells, tanhs, states, weights)
-        return states
+    def forward(ctx: Any, inputs, w_in, bias, w_state, order, inverse) -> torch.Tensor:
+        """The hidden states in the order of ``inputs``, forward and backward alternating."""
+        tokens, directions, rows = order.shape
+        hidden = w_state.shape[1]
+        with torch.autocast(inputs.device.type, enabled=False):
+            products = torch.addmm(bias, inputs, w_in.mT).view(-1, 4 * hidden)  # (rows·tokens·2, 4·hidden)
+            rows_of_steps = products.index_select(0, order.view(-1)).view(tokens, directions, rows, 4 * hidden)
+            # Products in the inputs' type, everything else in float32: a mixed operation would convert at each step.
+            gates = torch.empty_like(rows_of_steps, dtype=torch.float32)
+            cells = torch.zeros_like(gates[..., :hidden])
+            cells = torch.cat([cells[:1], cells])  # the start, then one a step
+            tanhs = torch.empty_like(cells[1:])
+            states = inputs.new_empty((tokens, directions, rows, hidden))
+            i, f, o, g = (gate.unbind(0) for gate in gates.split(hidden, -1))
+            steps = zip(
+                rows_of_steps.unbind(0), gates.unbind(0), gates[..., : 3 * hidden].unbind(0), i, f, o, g,
+                cells[:-1].unbind(0), cells[1:].unbind(0), tanhs.unbind(0), states.unbind(0), strict=True,
+            )  # fmt: skip
+            state, held = torch.zeros_like(states[0]), torch.empty_like(cells[0])
+            with one_thread():
+                for product, gate, sigmoids, i_t, f_t, o_t, g_t, before, after, tanh, out in steps:
+                    gate.copy_(torch.baddbmm(product, state, w_state, out=product))
+                    sigmoids.sigmoid_()
+                    g_t.tanh_()
+                    torch.mul(before, f_t, out=after)
+                    after.addcmul_(i_t, g_t)
+                    torch.tanh(after, out=tanh)
+                    state = out.copy_(torch.mul(tanh, o_t, out=held))
+        ctx.save_for_backward(inputs, w_in, w_state, order, inverse, gates, cells, tanhs, states)
+        return states.view(-1, hidden).index_select(0, inverse.view(-1))
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gradients of ``inputs`` and ``weights``. What does not depend on later steps is computed for all at once."""
-        gates, cells, tanhs, states, weights = ctx.saved_tensors
-        steps, directions, rows, hidden = states.shape
-        i, f, g, o = gates.split(hidden, -1)
-        # d gate / d cell for the input, forget and cell gate, side by side: (steps, directions, rows, 3, hidden)
-        by_cell = cells.new_empty((steps, directions, rows, 3, hidden))
-        torch.mul(i - i * i, g, out=by_cell[..., 0, :])
-        torch.mul(f - f * f, cells[:-1], out=by_cell[..., 1, :])
-        torch.mul(1 - g * g, i, out=by_cell[..., 2, :])
-        by_state = tanhs * (o - o * o)
-        cell_by_state = o * (1 - tanhs * tanhs)
-        d_gates = states.new_empty((steps, directions, rows, 4, hidden))
-        d_cell = torch.zeros_like(cells[0])
-        d_state = torch.zeros_like(cells[0])
-        back = weights.mT.contiguous()
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Gradients of inputs and weights. What does not depend on later steps is computed for all steps at once."""
+        inputs, w_in, w_state, order, inverse, gates, cells, tanhs, states = ctx.saved_tensors
+        tokens, directions, rows, hidden = states.shape
+        gradient = gradient.float().index_select(0, order.view(-1)).view(tokens, directions, rows, hidden)
+        i, f, o, g = gates.split(hidden, -1)
+        # d gate / d cell for the input, the forget and the cell gate, and d gate / d state for the output gate.
+        slopes = cells.new_empty((tokens, directions, rows, 4, hidden))
+        torch.mul(i - i * i, g, out=slopes[..., 0, :])
+        torch.mul(f - f * f, cells[:-1], out=slopes[..., 1, :])
+        torch.mul(o - o * o, tanhs, out=slopes[..., 2, :])
+        torch.mul(1 - g * g, i, out=slopes[..., 3, :])
+        cell_by_state = (1 - tanhs * tanhs).mul_(o)
+        d_gates = states.new_empty((tokens, directions, rows, 4, hidden))
+        steps = zip(
+            gradient.unbind(0), cell_by_state.unbind(0), slopes.unbind(0), slopes[..., 2, :].unbind(0),
+            d_gates.unbind(0), d_gates.flatten(3).unbind(0), f.unbind(0), strict=True,
+        )  # fmt: skip
+        d_cell, d_state, back = torch.zeros_like(cells[0]), torch.zeros_like(cells[0]), w_state.mT.contiguous()
+        held = torch.empty_like(slopes[0])
+        held_o = held[..., 2, :]
         with one_thread():
-            for t in range(steps - 1, -1, -1):
-                d_state += gradient[t]
-                d_cell.addcmul_(d_state, cell_by_state[t])
-                torch.mul(d_cell.unsqueeze(-2), by_cell[t], out=d_gates[t, :, :, :3])
-                torch.mul(d_state, by_state[t], out=d_gates[t, :, :, 3])
-                d_cell *= f[t]
-                d_state = torch.bmm(d_gates[t].view(directions, rows, 4 * hidden), back).float()
-        d_gates = d_gates.view(steps, directions, rows, 4 * hidden)
+            for from_above, by_state, slope, slope_o, d_gate, flat, f_t in reversed(list(steps)):
+                d_state += from_above
+                d_cell.addcmul_(d_state, by_state)
+                torch.mul(d_cell.unsqueeze(-2), slope, out=held)
+                torch.mul(d_state, slope_o, out=held_o)
+                d_gate.copy_(held)
+                d_cell *= f_t
+                d_state = torch.bmm(flat, back).float()
+        d_gates = d_gates.view(tokens, directions, rows, 4 * hidden)
         before = states[:-1].transpose(0, 1).reshape(directions, -1, hidden)
         after = d_gates[1:].transpose(0, 1).reshape(directions, -1, 4 * hidden)
-        return d_gates, torch.bmm(before.mT, after)
+        d_products = d_gates.view(-1, 4 * hidden).index_select(0, inverse.view(-1)).view(-1, 8 * hidden)
+        d_inputs = d_products @ w_in if ctx.needs_input_grad[0] else None
+        return d_inputs, d_products.mT @ inputs, d_products.sum(0), torch.bmm(before.mT, after), None, None
 
 
 def reversed_texts(mask: torch.Tensor) -> torch.Tensor:
@@ -99,35 +114,76 @@ def reversed_texts(mask: torch.Tensor) -> torch.Tensor:
     return torch.where(positions < lengths, lengths - 1 - positions, positions)
 
 
-class BiLSTM(nn.LSTM):
-    """torch's ``nn.LSTM`` (its weights, names and first values), bidirectional, over right-padded texts.
+def step_order(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """For ``Layer``: the row of (rows, tokens, 2) that each step reads, (tokens, 2, rows), and the inverse permutation."""
+    rows, tokens = mask.shape
+    forth = torch.arange(tokens, device=mask.device).expand(rows, tokens)
+    positions = torch.stack([forth, reversed_texts(mask)])  # (2, rows, tokens)
+    starts = torch.arange(rows, device=mask.device)[:, None] * tokens
+    order = 2 * (starts + positions) + torch.arange(2, device=mask.device)[:, None, None]
+    order = order.permute(2, 0, 1).contiguous()  # (tokens, 2, rows)
+    inverse = torch.empty_like(order.view(-1))
+    inverse[order.view(-1)] = torch.arange(order.numel(), device=mask.device)
+    return order, inverse
 
-    ``forward(vectors (rows, tokens, width), mask (rows, tokens))`` → (rows, tokens, 2·hidden), zero where masked.
+
+def dropout(values: torch.Tensor, share: float) -> torch.Tensor:
+    """``values`` with about ``share`` of them set to zero and the rest scaled up (Srivastava et al. 2014).
+
+    A random byte decides each, eight from one draw of the generator: torch's own draws one a value, which on a CPU takes
+    longer than a layer's forward pass. The share is rounded to 256ths, and the scale fits it exactly.
+    """
+    zeros = round(256 * share)
+    draws = torch.empty((values.numel() + 7) // 8, dtype=torch.int64, device=values.device).random_(-(2**63), None)
+    keep = (draws.view(torch.uint8)[: values.numel()] >= zeros).view(values.shape)
+    return values * (keep.to(values.dtype) * (256 / (256 - zeros)))
+
+
+class BiLSTM(nn.Module):
+    """A bidirectional LSTM of several layers over right-padded texts, dropout between them.
+
+    ``forward(vectors (rows, tokens, width), mask (rows, tokens))`` → (rows, tokens, 2·hidden), zero where masked. A layer's
+    weights lie as ``Layer`` takes them; ``load_torch`` copies those of an ``nn.LSTM``.
     """
 
     def __init__(self, width: int, hidden: int, *, layers: int = 2, dropout: float = 0.5):
-        super().__init__(width, hidden, layers, batch_first=True, bidirectional=True, dropout=dropout)
+        super().__init__()
+        self.hidden, self.share = hidden, dropout
+        widths = [width, *[2 * hidden] * (layers - 1)]
+        self.w_in = nn.ParameterList(torch.empty(8 * hidden, w) for w in widths)
+        self.w_state = nn.ParameterList(torch.empty(2, hidden, 4 * hidden) for _ in widths)
+        self.bias = nn.ParameterList(torch.empty(8 * hidden) for _ in widths)
+        for weight in self.parameters():
+            nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5)  # as torch's
 
-    def forward(self, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+    def forward(self, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The outputs of the last layer, both directions side by side."""
-        back = reversed_texts(mask).unsqueeze(-1)
-        keep = mask.unsqueeze(-1).to(vectors.dtype)
-        for layer in range(self.num_layers):
-            if layer:
-                vectors = nn.functional.dropout(vectors, self.dropout, self.training)
-            vectors = self._layer(layer, vectors, back) * keep
+        rows, tokens = mask.shape
+        order, inverse = step_order(mask)
+        device = vectors.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else vectors.dtype
+        keep = mask.unsqueeze(-1).to(dtype)
+        for layer, weights in enumerate(zip(self.w_in, self.bias, self.w_state, strict=True)):
+            if layer and self.training and self.share:
+                vectors = dropout(vectors, self.share)
+            weights = [weight.to(dtype) for weight in weights]
+            states = Layer.apply(vectors.reshape(rows * tokens, -1).to(dtype), *weights, order, inverse)
+            vectors = states.view(rows, tokens, 2 * self.hidden) * keep
         return vectors
 
-    def _layer(self, layer: int, vectors: torch.Tensor, back: torch.Tensor) -> torch.Tensor:
-        sides = [f"_l{layer}", f"_l{layer}_reverse"]
-        weights = torch.stack([getattr(self, f"weight_ih{side}").mT for side in sides])  # (2, width, 4·hidden)
-        recurrent = torch.stack([getattr(self, f"weight_hh{side}").mT for side in sides])  # (2, hidden, 4·hidden)
-        bias = torch.stack([getattr(self, f"bias_ih{side}") + getattr(self, f"bias_hh{side}") for side in sides])
-        rows, tokens, width = vectors.shape
-        both = torch.stack([vectors, vectors.gather(1, back.expand_as(vectors))])  # (2, rows, tokens, width)
-        both = both.transpose(1, 2).reshape(2, tokens * rows, width)
-        inputs = torch.baddbmm(bias.unsqueeze(1).to(both.dtype), both, weights)  # (2, tokens·rows, 4·hidden)
-        inputs = inputs.view(2, tokens, rows, -1).transpose(0, 1).contiguous()  # (tokens, 2, rows, 4·hidden)
-        states = Recurrence.apply(inputs, recurrent.to(inputs.dtype)).permute(1, 2, 0, 3)  # (2, rows, tokens, hidden)
-        forth, reverse = states[0], states[1]
-        return torch.cat([forth, reverse.gather(1, back.expand_as(reverse))], -1)
+    @torch.no_grad()
+    def load_torch(self, lstm: nn.LSTM) -> "BiLSTM":
+        """Itself, with the weights of torch's bidirectional LSTM of the same sizes. torch keeps the cell gate third."""
+
+        def both(name: str, layer: int) -> list[torch.Tensor]:
+            found = []
+            for side in ("", "_reverse"):
+                i, f, g, o = getattr(lstm, f"{name}_l{layer}{side}").chunk(4)
+                found.append(torch.cat([i, f, o, g]))
+            return found
+
+        for layer in range(len(self.w_in)):
+            self.w_in[layer].copy_(torch.cat(both("weight_ih", layer)))
+            self.w_state[layer].copy_(torch.stack(both("weight_hh", layer)).mT)
+            self.bias[layer].copy_(torch.cat(both("bias_ih", layer)) + torch.cat(both("bias_hh", layer)))
+        return self
