@@ -28,10 +28,12 @@ test: $(VENV)/test.stamp  ## lint, check the notebooks, run the tests
 lab: $(VENV)/lab.stamp  ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks
 
-bench: $(VENV)/test.stamp  ## the benchmarks, as ratios (about 10 minutes on 2 cores)
+bench: $(VENV)/test.stamp  ## the benchmarks, as ratios (about 20 minutes on 2 cores)
 	$(BIN)/python benchmarks/obo_table.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/frozen.py
+	$(BIN)/python benchmarks/embeddings.py
 
 clean:  ## remove the environment; outputs/ and data/ stay
 	rm -rf $(VENV) build *.egg-info

@@ -1,10 +1,11 @@
 """Thirty epochs of a frozen LSTM + CNN head: features computed once and mapped, against running the encoder in each epoch.
 
-Ways with the same head sizes, texts and batches of 32. *earlier*: as the relation experiments did, a sentence a forward pass
-and vectors padded to 500 words under torch's own LSTM and convolution in float32, but the encoder in every epoch. *plain*, as
-one writes it first: every text padded to 128 tokens, else the same, in batches. *recomputed*: our batches by length, bfloat16 where it pays
-and our LSTM, but still the encoder in every epoch. *cached*: the encoder once, then the cache. Steps are timed on slices and
-multiplied; the cache's making is timed whole and counted. The BERT-base shape has random weights: time does not mind.
+Ways with the same head sizes, texts and batches of 32:
+earlier: as the relation experiments did, a sentence a forward pass and vectors padded to 500 words under torch's own LSTM and
+convolution in float32, but the encoder in every epoch; plain, as one writes it first: the same in batches padded to 128
+tokens; recomputed: our batches by length, bfloat16 where it pays and our LSTM, but still the encoder in every epoch; cached:
+the encoder once, then the cache. Steps are timed on slices and multiplied; the cache's making is timed whole and counted.
+The BERT-base shape has random weights: time does not mind.
 """
 
 import statistics

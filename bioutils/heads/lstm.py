@@ -26,11 +26,11 @@ def one_thread() -> Iterator[None]:
 
 
 class Layer(torch.autograd.Function):
-    """One bidirectional layer (Hochreiter & Schmidhuber 1997): inputs (rows·tokens, width) → (rows·tokens·2, hidden).
+    """One layer (Hochreiter & Schmidhuber 1997): inputs (rows·tokens, width) → states (rows·tokens·directions, hidden).
 
-    ``w_in`` (8·hidden, width), ``bias`` (8·hidden,) and ``w_state`` (2, hidden, 4·hidden) hold both directions, gates in the
-    order input, forget, output, cell. ``order`` (tokens, 2, rows) says which row of the products (rows, tokens, 2) a step
-    of a direction reads, ``inverse`` the way back. Start states are zero; the cell is kept in float32.
+    ``w_in`` (directions·4·hidden, width), ``bias`` (directions·4·hidden,) and ``w_state`` (directions, hidden, 4·hidden) have
+    the gates in the order input, forget, output, cell. ``order`` (tokens, directions, rows) says which row of the products
+    (rows, tokens, directions) a step reads, ``inverse`` the way back. Start states are zero; the cell is kept in float32.
     """
 
     @staticmethod
@@ -39,7 +39,7 @@ class Layer(torch.autograd.Function):
         tokens, directions, rows = order.shape
         hidden = w_state.shape[1]
         with torch.autocast(inputs.device.type, enabled=False):
-            products = torch.addmm(bias, inputs, w_in.mT).view(-1, 4 * hidden)  # (rows·tokens·2, 4·hidden)
+            products = torch.addmm(bias, inputs, w_in.mT).view(-1, 4 * hidden)  # (rows·tokens·directions, 4·hidden)
             rows_of_steps = products.index_select(0, order.view(-1)).view(tokens, directions, rows, 4 * hidden)
             # Products in the inputs' type, everything else in float32: a mixed operation would convert at each step.
             gates = torch.empty_like(rows_of_steps, dtype=torch.float32)
@@ -74,11 +74,12 @@ class Layer(torch.autograd.Function):
         i, f, o, g = gates.split(hidden, -1)
         # d gate / d cell for the input, the forget and the cell gate, and d gate / d state for the output gate.
         slopes = cells.new_empty((tokens, directions, rows, 4, hidden))
-        torch.mul(i - i * i, g, out=slopes[..., 0, :])
-        torch.mul(f - f * f, cells[:-1], out=slopes[..., 1, :])
-        torch.mul(o - o * o, tanhs, out=slopes[..., 2, :])
-        torch.mul(1 - g * g, i, out=slopes[..., 3, :])
-        cell_by_state = (1 - tanhs * tanhs).mul_(o)
+        of_sigmoid, of_tanh = torch.ops.aten.sigmoid_backward.grad_input, torch.ops.aten.tanh_backward.grad_input
+        of_sigmoid(g, i, grad_input=slopes[..., 0, :])  # g·i·(1 - i), in one pass
+        of_sigmoid(cells[:-1], f, grad_input=slopes[..., 1, :])
+        of_sigmoid(tanhs, o, grad_input=slopes[..., 2, :])
+        of_tanh(i, g, grad_input=slopes[..., 3, :])  # i·(1 - g²)
+        cell_by_state = torch.ops.aten.tanh_backward(o, tanhs)
         d_gates = states.new_empty((tokens, directions, rows, 4, hidden))
         steps = zip(
             gradient.unbind(0), cell_by_state.unbind(0), slopes.unbind(0), slopes[..., 2, :].unbind(0),
@@ -99,7 +100,7 @@ class Layer(torch.autograd.Function):
         d_gates = d_gates.view(tokens, directions, rows, 4 * hidden)
         before = states[:-1].transpose(0, 1).reshape(directions, -1, hidden)
         after = d_gates[1:].transpose(0, 1).reshape(directions, -1, 4 * hidden)
-        d_products = d_gates.view(-1, 4 * hidden).index_select(0, inverse.view(-1)).view(-1, 8 * hidden)
+        d_products = d_gates.view(-1, 4 * hidden).index_select(0, inverse.view(-1)).view(len(inputs), -1)
         d_inputs = d_products @ w_in if ctx.needs_input_grad[0] else None
         return d_inputs, d_products.mT @ inputs, d_products.sum(0), torch.bmm(before.mT, after), None, None
 
@@ -114,14 +115,15 @@ def reversed_texts(mask: torch.Tensor) -> torch.Tensor:
     return torch.where(positions < lengths, lengths - 1 - positions, positions)
 
 
-def step_order(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """For ``Layer``: the row of (rows, tokens, 2) that each step reads, (tokens, 2, rows), and the inverse permutation."""
+def step_order(mask: torch.Tensor, *, backward_only: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """For ``Layer``: the row of (rows, tokens, directions) that each step reads, (tokens, directions, rows), and the inverse."""
     rows, tokens = mask.shape
     forth = torch.arange(tokens, device=mask.device).expand(rows, tokens)
-    positions = torch.stack([forth, reversed_texts(mask)])  # (2, rows, tokens)
+    back = reversed_texts(mask)
+    positions = back[None] if backward_only else torch.stack([forth, back])  # (directions, rows, tokens)
     starts = torch.arange(rows, device=mask.device)[:, None] * tokens
-    order = 2 * (starts + positions) + torch.arange(2, device=mask.device)[:, None, None]
-    order = order.permute(2, 0, 1).contiguous()  # (tokens, 2, rows)
+    order = len(positions) * (starts + positions) + torch.arange(len(positions), device=mask.device)[:, None, None]
+    order = order.permute(2, 0, 1).contiguous()  # (tokens, directions, rows)
     inverse = torch.empty_like(order.view(-1))
     inverse[order.view(-1)] = torch.arange(order.numel(), device=mask.device)
     return order, inverse
@@ -158,16 +160,35 @@ class BiLSTM(nn.Module):
 
     def forward(self, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """The outputs of the last layer, both directions side by side."""
+        return self._run(vectors, mask, len(self.w_in))
+
+    def first(self, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """``forward(vectors, mask)[:, 0]``, (rows, 2·hidden), without the forward direction of the last layer: at the first
+        token it has made one step."""
         rows, tokens = mask.shape
-        order, inverse = step_order(mask)
+        vectors = self._dropped(self._run(vectors, mask, len(self.w_in) - 1), len(self.w_in) - 1)
+        w_in, bias, w_state = (weights[-1].to(vectors.dtype) for weights in (self.w_in, self.bias, self.w_state))
+        half = 4 * self.hidden
+        i, _, o, g = nn.functional.linear(vectors[:, 0], w_in[:half], bias[:half]).float().chunk(4, -1)
+        forth = (o.sigmoid() * (i.sigmoid() * g.tanh()).tanh()).to(vectors.dtype)
+        order = step_order(mask, backward_only=True)
+        back = Layer.apply(vectors.reshape(rows * tokens, -1), w_in[half:], bias[half:], w_state[1:], *order)
+        return torch.cat([forth, back.view(rows, tokens, self.hidden)[:, 0]], -1)
+
+    def _dropped(self, vectors: torch.Tensor, layer: int) -> torch.Tensor:
+        return dropout(vectors, self.share) if layer and self.training and self.share else vectors
+
+    def _run(self, vectors: torch.Tensor, mask: torch.Tensor, n_layers: int) -> torch.Tensor:
+        """The outputs of the ``n_layers``-th layer, in the type that products are made in."""
+        rows, tokens = mask.shape
         device = vectors.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else vectors.dtype
-        keep = mask.unsqueeze(-1).to(dtype)
+        order, keep, vectors = step_order(mask), mask.unsqueeze(-1).to(dtype), vectors.to(dtype)
         for layer, weights in enumerate(zip(self.w_in, self.bias, self.w_state, strict=True)):
-            if layer and self.training and self.share:
-                vectors = dropout(vectors, self.share)
-            weights = [weight.to(dtype) for weight in weights]
-            states = Layer.apply(vectors.reshape(rows * tokens, -1).to(dtype), *weights, order, inverse)
+            if layer == n_layers:
+                break
+            vectors = self._dropped(vectors, layer).reshape(rows * tokens, -1)
+            states = Layer.apply(vectors, *(weight.to(dtype) for weight in weights), *order)
             vectors = states.view(rows, tokens, 2 * self.hidden) * keep
         return vectors
 

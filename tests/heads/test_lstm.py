@@ -97,3 +97,17 @@ def test_the_number_of_threads_is_put_back(texts):
     before = torch.get_num_threads()
     both(texts)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_first_output_alone_is_the_same_with_the_same_gradients(texts, layers):
+    vectors, mask, _ = texts
+    lstm = BiLSTM(5, 3, layers=layers).double().eval()
+    found, wanted = lstm.first(vectors, mask), lstm(vectors, mask)[:, 0]
+    assert torch.allclose(found, wanted, atol=1e-6)
+    gradients = []
+    for output in (found, wanted):
+        lstm.zero_grad()
+        output.square().sum().backward()
+        gradients.append([weight.grad.clone() for weight in lstm.parameters()])
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
