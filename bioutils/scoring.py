@@ -57,7 +57,8 @@ def find_model(model: str | Path | None = None) -> Path:
     if model:
         path = Path(model).expanduser()
         if not is_saved_model(path):
-            raise UsageError(expected("model", f"a folder with a saved model (one of {list(KINDS)})", str(model)))
+            remedy = "Train one (bioutils run 03) or name another."
+            raise UsageError(expected("model", f"a folder with one of {list(KINDS)}", str(model), remedy=remedy))
         return path
     shipped = project_data() / "models" / "go-aspect"
     if not is_saved_model(shipped):

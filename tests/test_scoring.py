@@ -145,7 +145,7 @@ def test_a_broken_input_leaves_nothing(model_dir, tmp_path):
 
 
 def test_models_that_are_none(tmp_path, monkeypatch):
-    with pytest.raises(UsageError, match="saved model"):
+    with pytest.raises(UsageError, match=r"head.safetensors.*bioutils run 03"):
         scoring.find_model(tmp_path)
     monkeypatch.setattr(scoring, "project_data", lambda: tmp_path)
     with pytest.raises(UsageError, match="go_aspect.*--model"):
