@@ -14,7 +14,7 @@ from bioutils.training.arguments import TrainingSettings
 from bioutils.training.loop import train_natively
 
 SETTINGS = TrainingSettings(
-    epochs=15, batch_size=6, learning_rate=0.02, max_length=16, precision="fp32", patience=0, seed=1
+    epochs=30, batch_size=6, learning_rate=0.02, max_length=16, precision="fp32", patience=0, seed=1
 )
 
 
@@ -80,7 +80,7 @@ def test_resuming_adapters_bit_for_bit(adapted, tiny_dataset, encoder_dir, tmp_p
     with pytest.raises(UsageError, match="lora_rank 4 in the checkpoint, 0 in this run"):
         train_natively(tiny_dataset, resume=True, **call)
     with pytest.raises(UsageError, match="'epochs'"):
-        train_natively(tiny_dataset, lora_rank=4, resume=True, **call | {"settings": replace(SETTINGS, epochs=16)})
+        train_natively(tiny_dataset, lora_rank=4, resume=True, **call | {"settings": replace(SETTINGS, epochs=31)})
     resumed = train_natively(tiny_dataset, lora_rank=4, resume=True, **call)
     first, second = (load_file(r.model_dir / "adapter_model.safetensors") for r in (adapted, resumed))
     assert all(torch.equal(first[name], second[name]) for name in first)
