@@ -1,6 +1,7 @@
 """One folder a run: seed, versions, configuration, metrics, predictions, figures. What a notebook writes, it writes here."""
 
 import contextlib
+import html
 import platform
 import random
 import time
@@ -106,6 +107,20 @@ class Run:
         files = sorted(p for p in self.folder.rglob("*") if p.is_file() and not p.name.startswith("."))
         rows = [(p.relative_to(self.folder).as_posix(), round(p.stat().st_size / 1000, 1)) for p in files]
         return pd.DataFrame(rows, columns=["file", "kB"])
+
+
+def frame(page: str, *, height: int = 600) -> Any:
+    """A whole HTML page inside a notebook, in a frame of its own, so that neither's style reaches the other.
+
+    The page travels in the notebook: it shows in JupyterLab, in a saved copy and in an export, wherever these lie.
+    """
+    from IPython.display import HTML
+
+    inside = html.escape(page, quote=True)
+    # Within a div, because IPython warns of a bare frame and proposes one that needs the file beside it.
+    return HTML(
+        f'<div><iframe srcdoc="{inside}" width="100%" height="{height}" style="border: 1px solid #ddd"></iframe></div>'
+    )
 
 
 def seed_everything(seed: int) -> None:

@@ -77,3 +77,14 @@ def test_finished_lists_the_files(run):
     run.note(data_version="v1")
     assert "metrics.json" in run.finished()["file"].tolist()
     assert json.loads((run.folder / "config.json").read_text())["data_version"] == "v1"
+
+
+def test_a_page_in_a_frame_stays_in_it(recwarn):
+    from bioutils.runs import frame
+
+    shown = frame('<p class="a">x &amp; y</p></iframe><script>1</script>', height=300).data
+    assert shown.count("<iframe") == shown.count("</iframe>") == 1
+    assert "<script" not in shown
+    assert "&lt;p class=&quot;a&quot;&gt;x &amp;amp; y" in shown
+    assert 'height="300"' in shown
+    assert not recwarn
