@@ -15,6 +15,7 @@ import numpy as np
 
 from bioutils.attention import Attention
 from bioutils.errors import BioutilsError, UsageError, expected
+from bioutils.pages import render, script_json
 
 # The order matters: require.js last, else the other two would register with it under no name, and it would complain.
 LIBRARIES = (("XStatic-jQuery", "jquery.min.js"), ("XStatic-D3", "d3.js"), ("nbclassic", "require.js"))
@@ -56,8 +57,6 @@ def attention_page(
     Long texts and deep models are limited (MAX_TOKENS, MAX_LAYERS; the first ones are shown) and the page says so.
     ``layers`` chooses which to show. Raises UsageError for an unknown kind or layer, BioutilsError where a package lacks.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     if kind not in NOTES:
         raise UsageError(expected("kind", "a known view", kind, available=NOTES))
     if not attentions:
@@ -67,8 +66,8 @@ def attention_page(
         shown, limits = _limited(attention, kind, layers)
         messages += [f"{name}: {text}" for text in (attention.message, *limits) if text]
         views.append((name, _view(shown, kind)))
-    environment = Environment(loader=PackageLoader("bioutils"), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("attention.html.j2").render(
+    return render(
+        "attention.html.j2",
         title=title or f"Attention, {kind} view",
         note=NOTES[kind],
         messages=messages,
@@ -111,5 +110,5 @@ def _view(attention: Attention, kind: str) -> str:
     for pattern in (CDN_SCRIPT, CDN_CONFIG, COMMENT):
         html = pattern.sub("", html)
     for stand_in, token in zip(stand_ins, attention.tokens, strict=True):
-        html = html.replace(json.dumps(stand_in), json.dumps(token).replace("<", "\\u003c"))
+        html = html.replace(json.dumps(stand_in), script_json(token))
     return html

@@ -19,8 +19,8 @@ import numpy as np
 from bioutils.device import autocast, bf16_pays, choose_device, keep_freed_memory
 from bioutils.encoders import load_encoder, load_tokenizer, max_tokens
 from bioutils.errors import DataError, UsageError, expected
-from bioutils.features import pad_batch, round_up, token_budget_batches
-from bioutils.files import atomic_path, read_json, write_json
+from bioutils.features import cut_ids, device_batches, round_up
+from bioutils.files import atomic_path, read_json, sha256, write_json
 from bioutils.heads.pooling import POOLING, pool
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 VERSION = 1  # of the files' layout
 SHARD_BYTES = 64_000_000  # what an interrupted run loses at most, and what is held in memory while computing
-BATCH_TOKENS = 4096
 LAST_FOUR = ("last4_mean", "last4_concat")
 
 
@@ -124,6 +123,11 @@ def weights_digest(model: "PreTrainedModel") -> str:
     return digest(parts)
 
 
+def encoded_width(model: "PreTrainedModel", layer: int | str) -> int:
+    """Numbers a token in the vectors of that layer."""
+    return model.config.hidden_size * (4 if layer == "last4_concat" else 1)
+
+
 def encode(
     model: "PreTrainedModel",
     inputs: "dict[str, torch.Tensor]",
@@ -203,22 +207,9 @@ def _open(place: Path) -> Features:
         raise FileNotFoundError(place)
     for file in [*meta["shards"], meta["lengths"]]:
         path = place / file["file"]
-        if not path.is_file() or _sha256(path) != file["sha256"]:
+        if not path.is_file() or sha256(path) != file["sha256"]:
             raise DataError("Not the bytes that were written.", path=path)
     return Features(place, meta)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _tokenised(texts, tokenizer, max_length: int) -> tuple[list[list[int]], int]:
-    ids = tokenizer(list(texts), truncation=True, max_length=max_length + 1, return_attention_mask=False)["input_ids"]
-    cut = [i for i, tokens in enumerate(ids) if len(tokens) > max_length]
-    for i in cut:  # again, so that the last token is [SEP]
-        ids[i] = tokenizer(texts[i], truncation=True, max_length=max_length)["input_ids"]
-    return ids, len(cut)
 
 
 def _compute(texts, model, tokenizer, spec: FeatureSpec, place: Path, what: dict, *, progress: bool) -> None:
@@ -228,24 +219,21 @@ def _compute(texts, model, tokenizer, spec: FeatureSpec, place: Path, what: dict
 
     keep_freed_memory()
     place.mkdir(parents=True, exist_ok=True)
-    ids, n_cut = _tokenised(texts, tokenizer, spec.max_length)
+    ids, n_cut = cut_ids(tokenizer, texts, max_length=spec.max_length)
     pooled = spec.pooling != "tokens"
     lengths = np.ones(len(ids), dtype=np.int64) if pooled else np.array([len(tokens) for tokens in ids])
     with atomic_path(place / "lengths.npy") as temporary:
         np.save(temporary, lengths, allow_pickle=False)
     done = read_json(place / "meta.json")["shards"] if (place / "meta.json").is_file() else []
-    done = [s for s in done if (place / s["file"]).is_file() and _sha256(place / s["file"]) == s["sha256"]]
-    device, model = choose_device(), model.to(choose_device()).eval()
-    with torch.no_grad(), autocast():
-        width = encode(model, _on(device, pad_batch(ids[:1], tokenizer)), layer=spec.layer, pooling=spec.pooling).shape[
-            -1
-        ]
+    done = [s for s in done if (place / s["file"]).is_file() and sha256(place / s["file"]) == s["sha256"]]
+    model = model.to(choose_device()).eval()
+    width = encoded_width(model, spec.layer)
     facts = {
         **what,
         "width": width,
-        "n_cut": n_cut,
+        "n_cut": sum(lost > 0 for lost in n_cut),
         "n_empty": sum(not text.strip() for text in texts),
-        "lengths": {"file": "lengths.npy", "sha256": _sha256(place / "lengths.npy")},
+        "lengths": {"file": "lengths.npy", "sha256": sha256(place / "lengths.npy")},
     }
     shards = []
     bar = tqdm(total=len(ids), unit=" texts", desc="encoding", disable=None if progress else True)
@@ -255,27 +243,21 @@ def _compute(texts, model, tokenizer, spec: FeatureSpec, place: Path, what: dict
         if known is None:
             part = np.empty((int(lengths[rows].sum()), width), dtype=np.float16)
             starts = np.cumsum(lengths[rows]) - lengths[rows]
-            sizes = [len(ids[row]) for row in rows]
             with torch.no_grad(), autocast():
-                for batch in token_budget_batches(sizes, max_tokens=BATCH_TOKENS, multiple=8):
-                    padded = _on(device, pad_batch([ids[rows[i]] for i in batch], tokenizer, multiple=8))
-                    found = encode(model, padded, layer=spec.layer, pooling=spec.pooling).float().cpu().numpy()
+                for batch, inputs in device_batches([ids[row] for row in rows], tokenizer):
+                    found = encode(model, inputs, layer=spec.layer, pooling=spec.pooling).float().cpu().numpy()
                     found = np.clip(found, -65504, 65504)  # float16's range: nothing becomes infinite
                     for i, vectors in zip(batch, found, strict=True):
                         length = lengths[rows[i]]
                         part[starts[i] : starts[i] + length] = vectors if pooled else vectors[:length]
             with atomic_path(place / file) as temporary:
                 np.save(temporary, part, allow_pickle=False)
-            known = {"file": file, "rows": len(rows), "tokens": len(part), "sha256": _sha256(place / file)}
+            known = {"file": file, "rows": len(rows), "tokens": len(part), "sha256": sha256(place / file)}
         shards.append(known)
         write_json(place / "meta.json", {**facts, "shards": shards, "complete": False})
         bar.update(len(rows))
     bar.close()
     write_json(place / "meta.json", {**facts, "shards": shards, "complete": True})
-
-
-def _on(device, inputs: dict) -> dict:
-    return {name: values.to(device) for name, values in inputs.items()}
 
 
 def _shard_rows(lengths: np.ndarray, width: int) -> list[np.ndarray]:

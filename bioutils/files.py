@@ -1,6 +1,7 @@
 """Reading text strictly and writing files whole: nothing is left half-written."""
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -35,6 +36,12 @@ def open_bytes(path: Path | str) -> BinaryIO:
         stream.close()
         raise DataError("The file is empty. Fetch or export it again.", path=path)
     return gzip.GzipFile(fileobj=stream) if head == GZIP_MAGIC else stream
+
+
+def sha256(path: Path | str) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

@@ -1,20 +1,16 @@
 """Texts through a classifier: batched by length, in bfloat16 where it pays, in the order they came."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bioutils.device import autocast, choose_device, keep_freed_memory
-from bioutils.features import pad_batch, token_budget_batches
+from bioutils.features import BATCH_TOKENS, cut_ids, device_batches
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerBase
-
-# Tokens a batch: past this a 2-core processor gains nothing more, and a batch still fits in its caches.
-BATCH_TOKENS = 4096
-MULTIPLE = 8  # of tokens: sorted texts make few shapes as it is, and each token of padding costs
 
 
 class Predictions(NamedTuple):
@@ -38,22 +34,28 @@ def predict_logits(
     Rows come back in the order of ``texts``. Padding is masked, so batch size and neighbours change a probability
     only by rounding: in bfloat16 (the default where it pays) by less than 0.005.
     """
+    ids, n_cut = cut_ids(tokenizer, texts, max_length=max_length)
+    logits = logits_of(model, tokenizer, ids, batch_tokens=batch_tokens, bf16=bf16)
+    return Predictions(logits, sum(lost > 0 for lost in n_cut))
+
+
+def logits_of(
+    model: "nn.Module",
+    tokenizer: "PreTrainedTokenizerBase",
+    input_ids: Sequence[Sequence[int]],
+    *,
+    more: Mapping[str, np.ndarray] | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    bf16: bool | None = None,
+) -> np.ndarray:
+    """Logits (rows, classes), float32, of token ids; ``more`` as in ``features.device_batches``. Puts the model into eval."""
     import torch
 
     keep_freed_memory()
-    device = choose_device()
-    model = model.to(device).eval()
-    if not len(texts):
-        return Predictions(np.zeros((0, model.config.num_labels), dtype=np.float32), 0)
-    ids = tokenizer(list(texts), truncation=True, max_length=max_length + 1, return_attention_mask=False)["input_ids"]
-    cut = [i for i, tokens in enumerate(ids) if len(tokens) > max_length]
-    for i in cut:  # again, so that the last token is [SEP] as in training
-        ids[i] = tokenizer(texts[i], truncation=True, max_length=max_length)["input_ids"]
-    logits = np.empty((len(ids), model.config.num_labels), dtype=np.float32)
+    model = model.to(choose_device()).eval()
+    logits = np.empty((len(input_ids), model.config.num_labels), dtype=np.float32)
     # Not inference_mode: under no_grad autocast casts the weights once, and not again for each batch.
     with torch.no_grad(), autocast(bf16):
-        for rows in token_budget_batches([len(tokens) for tokens in ids], max_tokens=batch_tokens, multiple=MULTIPLE):
-            padded = pad_batch([ids[i] for i in rows], tokenizer, multiple=MULTIPLE)
-            batch = {name: values.to(device) for name, values in padded.items()}
-            logits[rows] = model(**batch).logits.float().cpu().numpy()  # (batch, classes)
-    return Predictions(logits, len(cut))
+        for rows, inputs in device_batches(input_ids, tokenizer, more=more, max_tokens=batch_tokens):
+            logits[rows] = model(**inputs).logits.float().cpu().numpy()  # (batch, classes)
+    return logits

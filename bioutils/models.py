@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from bioutils.cache import FeatureSpec, encode, weights_digest
+from bioutils.cache import FeatureSpec, encode, encoded_width, weights_digest
 from bioutils.encoders import load_classifier, load_encoder, load_tokenizer, max_tokens
 from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import read_json
@@ -68,7 +68,7 @@ def head_notes(
     """What ``load_model`` must know about a saved head beside its weights."""
     return {
         "head": head, "options": options, "labels": labels, "encoder": encoder, "encoder_weights": weights_digest(model),
-        "width": model.config.hidden_size * (4 if spec.layer == "last4_concat" else 1), "spec": asdict(spec),
+        "width": encoded_width(model, spec.layer), "spec": asdict(spec),
     }  # fmt: skip
 
 

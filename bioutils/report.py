@@ -16,6 +16,7 @@ from urllib.parse import quote
 from bioutils import __version__
 from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import atomic_writer, read_json
+from bioutils.pages import render
 
 MAIN_METRICS = 8  # numbers shown at once; the others are folded away
 THUMBNAIL = (640, 480)  # pixels at most: twice what the page shows, for dense screens
@@ -28,23 +29,15 @@ def make_report(run_dir: Path) -> Path:
 
     Raises UsageError where there is none. What is broken in a notebook's own files is said on its card.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     run_dir = Path(run_dir)
     entries = [_entry(folder, run_dir) for folder in _folders(run_dir)]
     if not entries:
         raise UsageError(expected("RUN", "a folder that `bioutils run` wrote", str(run_dir)))
     names = sorted({entry["name"] for entry in entries})
     notebooks = [_notebook([entry for entry in entries if entry["name"] == name]) for name in names]
-    environment = Environment(
-        loader=PackageLoader("bioutils"),
-        autoescape=True,  # always: select_autoescape goes by the ending, and .j2 is not among them
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["duration"] = format_seconds
-    page = environment.get_template("report.html.j2").render(
+    page = render(
+        "report.html.j2",
+        duration=format_seconds,
         title=run_dir.resolve().name,
         made=datetime.now().astimezone().strftime("%-d %B %Y, %H:%M %Z"),
         facts=_facts(entries),

@@ -1,6 +1,5 @@
 """Texts to GO-aspect probabilities, a sentence and an abstract at a time: the deployed use of a trained classifier."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from bioutils.corpora.pubmed import Abstract, read_abstracts
 from bioutils.encoders import max_tokens
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.evaluation.calibration import softmax
+from bioutils.files import sha256
 from bioutils.inference import BATCH_TOKENS, predict_logits
 from bioutils.models import KINDS, is_saved_model, load_model, weights_file
 from bioutils.scoring_output import Parts, check_output
@@ -174,12 +174,6 @@ def _chunks(inputs: Sequence[Path], columns: dict[str, str] | None) -> Iterator[
             yield chunk
 
 
-def fingerprint(path: Path) -> str:
-    """The sha256 of a file, by which a resumed job knows its inputs again."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def score_files(
     inputs: Sequence[Path | str],
     out: Path | str,
@@ -206,8 +200,8 @@ def score_files(
             raise UsageError(expected("input", "a file", str(path), remedy="Check the path."))
     scorer = load_scorer(model)
     job = {
-        "inputs": [[str(p.resolve()), fingerprint(p)] for p in inputs],
-        "model": [str(scorer.path.resolve()), fingerprint(weights_file(scorer.path))],
+        "inputs": [[str(p.resolve()), sha256(p)] for p in inputs],
+        "model": [str(scorer.path.resolve()), sha256(weights_file(scorer.path))],
         "temperature": scorer.temperature,
         "max_length": scorer.max_length,
         "columns": columns,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bioutils.pages import render
 from bioutils.plots.style import colours_of, readable
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ def sentence_page(
     ``abstracts`` and ``sentences`` are the tables of score_abstracts and score_sentences; pointing at a sentence shows its
     probabilities. All text is escaped.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     names, colours = list(names), colours_of(names)
     groups = dict(iter(sentences.groupby("id", sort=False)))
     shown = []
@@ -46,9 +45,8 @@ def sentence_page(
     note = "The darker, the surer. Point at a sentence to see its three probabilities."
     if threshold > 0:
         note += f" Grey: its largest probability is below {threshold:.3f}, so no answer is given."
-    environment = Environment(loader=PackageLoader("bioutils"), autoescape=True, undefined=StrictUndefined)
     legend = [(readable(name), colour) for name, colour in zip(names, colours, strict=True)]
-    return environment.get_template("sentences.html.j2").render(title=title, note=note, colours=legend, abstracts=shown)
+    return render("sentences.html.j2", title=title, note=note, colours=legend, abstracts=shown)
 
 
 def _numbers(names: Sequence[str], values: Sequence[float] | np.ndarray) -> str:

@@ -10,10 +10,10 @@ from bioutils.embeddings import (
     map_trust,
     neighbours_right,
     text_vectors,
-    token_ids,
 )
 from bioutils.encoders import load_classifier, load_encoder, load_tokenizer
 from bioutils.errors import UsageError
+from bioutils.features import cut_ids
 
 TEXTS = ["growth of cells", "binding of zinc number number number number", "", "membrane " + "number " * 40]
 
@@ -22,7 +22,7 @@ TEXTS = ["growth of cells", "binding of zinc number number number number", "", "
 def test_vectors_are_the_encoders_in_the_texts_order(encoder_dir, pooling, monkeypatch):
     monkeypatch.setattr(embeddings, "autocast", lambda: torch.autocast("cpu", enabled=False))
     model, tokenizer = load_encoder(str(encoder_dir)), load_tokenizer(str(encoder_dir))
-    ids = token_ids(tokenizer, TEXTS, max_length=16)
+    ids = cut_ids(tokenizer, TEXTS, max_length=16)[0]
     vectors, logits = text_vectors(model, tokenizer, ids, pooling=pooling)
     assert logits is None
     for tokens, vector in zip(ids, vectors, strict=True):
@@ -34,7 +34,7 @@ def test_vectors_are_the_encoders_in_the_texts_order(encoder_dir, pooling, monke
 
 def test_a_classifier_gives_its_logits_too_and_keeps_its_mode(model_dir):
     model, tokenizer = load_classifier(str(model_dir)).train(), load_tokenizer(str(model_dir))
-    vectors, logits = text_vectors(model, tokenizer, token_ids(tokenizer, TEXTS, max_length=16))
+    vectors, logits = text_vectors(model, tokenizer, cut_ids(tokenizer, TEXTS, max_length=16)[0])
     assert vectors.shape == (4, 16)
     assert logits.shape == (4, 3)
     assert model.training

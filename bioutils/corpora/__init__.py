@@ -1,13 +1,13 @@
 """Corpora by name: where they lie, what they hold, and how they become a DatasetDict."""
 
 import difflib
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bioutils.errors import DataError, UsageError, expected
+from bioutils.files import sha256
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -61,12 +61,6 @@ def corpus(name: str) -> Corpus:
         remedy = f"Did you mean {close[0]!r}?" if close else ""
         raise UsageError(expected("corpus", "a known one", name, available=CORPORA, remedy=remedy))
     return CORPORA[name]
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal: what names a release that states none."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def project_data() -> Path:

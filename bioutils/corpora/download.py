@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bioutils.corpora import check, corpus, project_data
-from bioutils.corpora import sha256 as checksum
 from bioutils.errors import BioutilsError, DataError, UsageError, expected
+from bioutils.files import sha256 as file_sha256
 
 BLOCK = 1 << 18  # bytes read at a time
 TIMEOUT = 60  # seconds without a byte
@@ -108,6 +108,6 @@ def _stream(address: str, partial: Path, *, progress: bool) -> None:
 
 def _verify(name: str, partial: Path, sha256: str | None) -> None:
     """Raises DataError unless the checksum, where known, and the corpus' reader agree."""
-    if sha256 and (found := checksum(partial)) != sha256:
+    if sha256 and (found := file_sha256(partial)) != sha256:
         raise DataError(expected("sha256", sha256, found, remedy="Fetch it again."))
     check(name, file=partial)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from transformers import TrainerCallback
 
-from bioutils.embeddings import text_vectors, token_ids
+from bioutils.embeddings import text_vectors
+from bioutils.features import cut_ids
 
 
 class JsonLines(TrainerCallback):
@@ -67,7 +68,7 @@ class RecordEmbeddings(TrainerCallback):
     def _record(self, model, tokenizer) -> None:
         started = time.perf_counter()
         if self._ids is None:
-            self._ids = token_ids(tokenizer, self.texts, max_length=self.max_length)
+            self._ids = cut_ids(tokenizer, self.texts, max_length=self.max_length)[0]
         vectors, logits = text_vectors(model, tokenizer, self._ids, pooling=self.pooling)
         self._vectors.append(vectors)
         self._predictions.append(logits.argmax(1))

@@ -13,12 +13,12 @@ from bioutils.cache import Features, FeatureSpec, cached_features
 from bioutils.device import autocast, choose_device, keep_freed_memory
 from bioutils.encoders import load_encoder, load_tokenizer
 from bioutils.errors import UsageError, expected
-from bioutils.evaluation.calibration import fit_temperature, log_loss, softmax
+from bioutils.evaluation.calibration import fit_temperature
 from bioutils.heads.classification import HEADS, make_head, n_weights
 from bioutils.models import head_notes, save_head
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.loop import MAX_NORM, epoch_order, make_optimizer
-from bioutils.training.results import epoch_scores, save_whole
+from bioutils.training.results import save_whole, validation_scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,10 +121,9 @@ def train_head(
                 optimizer.step()
                 losses.append(loss.item())
             logits = head_logits(model, validation)
-            scores = {"loss": log_loss(softmax(logits), truth), **epoch_scores(logits, truth)}
-            row = {"epoch": epoch, "train_loss": float(np.mean(losses))}
-            history.append(row | {f"validation_{name}": value for name, value in scores.items()})
-            if best is None or scores["macro_f1"] > best["macro_f1"]:
+            scores = validation_scores(logits, truth)
+            history.append({"epoch": epoch, "train_loss": float(np.mean(losses)), **scores})
+            if best is None or scores["validation_macro_f1"] > best["validation_macro_f1"]:
                 best = {**scores, "epoch": epoch, "logits": logits, "weights": copy.deepcopy(model.state_dict())}
             elif settings.patience and epoch - best["epoch"] >= settings.patience:
                 break

@@ -22,6 +22,7 @@ from bioutils.evaluation.classification import evaluate
 from bioutils.files import atomic_writer, read_json, write_json
 from bioutils.inference import predict_logits
 from bioutils.models import SIDECAR, load_model
+from bioutils.pages import render
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.loop import train_natively
 
@@ -89,13 +90,7 @@ def held_back_scores(folder: Path, dataset: Any, *, seed: int) -> dict[str, Any]
 
 def card(notes: dict[str, Any]) -> str:
     """The model's card, in Markdown, from its notes."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(  # Markdown from our own notes: nothing of a stranger's is in it
-        loader=PackageLoader("bioutils"), undefined=StrictUndefined,
-        keep_trailing_newline=True, autoescape=False,
-    )  # fmt: skip
-    return environment.get_template("go_aspect.md.j2").render(notes)
+    return render("go_aspect.md.j2", **notes)
 
 
 def _threads() -> int:

@@ -3,29 +3,32 @@
 Notebook 04 prints ``training_step`` and ``train_epoch``: they are the lesson, the rest is what makes it dependable.
 """
 
-import hashlib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bioutils.cache import weights_digest
+from bioutils.cache import digest, weights_digest
 from bioutils.device import autocast, choose_device, keep_freed_memory
-from bioutils.encoders import load_classifier, load_tokenizer, max_tokens
-from bioutils.errors import UsageError, expected
-from bioutils.evaluation.calibration import fit_temperature, log_loss, softmax
+from bioutils.evaluation.calibration import fit_temperature, softmax
 from bioutils.features import pad_batch, tokenise
 from bioutils.heads.classification import n_weights
-from bioutils.inference import predict_logits
+from bioutils.inference import logits_of
 from bioutils.models import save_adapter
 from bioutils.training.adapters import with_lora
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.checkpoints import find_checkpoint, identity, load_checkpoint, save_checkpoint
-from bioutils.training.results import TrainingResult, epoch_scores, save_whole
+from bioutils.training.results import (
+    TrainingResult,
+    new_classifier,
+    save_whole,
+    training_notes,
+    validation_scores,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 MAX_NORM = 1.0  # gradients longer than this are scaled down to it: one odd batch must not throw the weights about
+MORE_INPUTS = ("segments",)  # columns that a model of this data takes beside the ids, the same shape for each row
 CHUNK = 50  # batches sorted by length together: little padding, and batches still differ from epoch to epoch
 
 Batch = tuple[dict[str, "torch.Tensor"], "torch.Tensor"]  # inputs (rows, tokens) each, labels (rows,)
@@ -76,6 +80,7 @@ def micro_batches(
     for start in range(0, len(rows), batch_size):
         part = data[rows[start : start + batch_size]]
         inputs = pad_batch(part["input_ids"], tokenizer)
+        inputs |= {name: torch.as_tensor(part[name]) for name in MORE_INPUTS if name in part}
         yield {k: v.to(device) for k, v in inputs.items()}, torch.as_tensor(part["label"], device=device)
 
 
@@ -134,14 +139,10 @@ def train_epoch(
     return losses
 
 
-def validate(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", data: "Dataset", *, max_length: int
-) -> tuple[dict[str, float], np.ndarray]:
-    """Validation loss, accuracy and macro-F1 under the names of ``history``, and the logits (rows, classes)."""
-    labels = np.asarray(data["label"][:])
-    logits = predict_logits(model, tokenizer, data["text"][:], max_length=max_length).logits
-    scores = {"loss": log_loss(softmax(logits), labels), **epoch_scores(logits, labels)}
-    return {f"validation_{name}": value for name, value in scores.items()}, logits
+def logits_on(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", data: "Dataset") -> np.ndarray:
+    """Logits (rows, classes) of tokenised data, in its order."""
+    more = {name: np.asarray(data[name][:]) for name in MORE_INPUTS if name in data.column_names}
+    return logits_of(model, tokenizer, data["input_ids"][:], more=more)
 
 
 def mistakes_of(data: "Dataset", logits: np.ndarray, names: Sequence[str], *, epoch: int) -> "pd.DataFrame":
@@ -167,10 +168,8 @@ def mistakes_of(data: "Dataset", logits: np.ndarray, names: Sequence[str], *, ep
 
 def fingerprint(data: "Dataset") -> str:
     """A short name for the texts and labels of a data set, in their order."""
-    digest = hashlib.sha256()
-    for text, label in zip(data["text"][:], data["label"][:], strict=True):
-        digest.update(f"{len(text)}:{text}{label}".encode())
-    return digest.hexdigest()[:16]
+    rows = zip(data["text"][:], data["label"][:], strict=True)
+    return digest([f"{label}{text}".encode() for text, label in rows])[:16]
 
 
 def train_natively(
@@ -193,6 +192,41 @@ def train_natively(
     Trainer's; they hear of the beginning, of each epoch's end and of each log entry.
     Raises UsageError for a ``max_length`` the encoder does not take and for a checkpoint of another run.
     """
+    names, tokenizer, model = new_classifier(dataset["train"], encoder=encoder, settings=settings)
+    facts: dict[str, Any] = {"labels": names, "encoder_weights": weights_digest(model.base_model)}
+    if lora_rank:
+        model = with_lora(model, rank=lora_rank, alpha=2 * lora_rank, seed=settings.seed)
+    facts |= {"lora_rank": lora_rank, "n_weights": n_weights(model)}
+    tokenised = {
+        part: tokenise(dataset[part], tokenizer, max_length=settings.max_length) for part in ("train", "validation")
+    }
+    # An adapter's tokenizer is its encoder's.
+    writers = [save_adapter(model, encoder)] if lora_rank else [model.save_pretrained, tokenizer.save_pretrained]
+    return fit(
+        model, tokenizer, tokenised, encoder=encoder, settings=settings, out=out, writers=writers, facts=facts,
+        resume=resume, progress=progress, callbacks=callbacks,
+    )  # fmt: skip
+
+
+def fit(
+    model: "torch.nn.Module",
+    tokenizer: "PreTrainedTokenizerBase",
+    dataset: "Mapping[str, Dataset]",
+    *,
+    encoder: str,
+    settings: TrainingSettings,
+    out: Path | str,
+    writers: Sequence[Callable[[Path], Any]],
+    facts: dict[str, Any],
+    resume: bool = False,
+    progress: bool = True,
+    callbacks: Sequence["TrainerCallback"] = (),
+) -> TrainingResult:
+    """Trains any classifier of token ids (``.config``, ``.logits``) on tokenised parts, as ``train_natively`` describes.
+
+    ``dataset``: train and validation with columns text, label, input_ids, length and perhaps MORE_INPUTS. ``writers``
+    save the model; ``facts`` go into its notes, and a checkpoint of other facts is not gone on from.
+    """
     import pandas as pd
     import torch
     from safetensors.torch import load_model, save_model
@@ -203,23 +237,16 @@ def train_natively(
 
     keep_freed_memory()
     out, checkpoints = Path(out), Path(out) / "checkpoints"
-    names = dataset["train"].features["label"].names
-    tokenizer = load_tokenizer(encoder)
-    model = load_classifier(encoder, labels=names, seed=settings.seed)
-    if settings.max_length > max_tokens(model):
-        raise UsageError(expected("max_length", f"at most the {max_tokens(model)} of {encoder}", settings.max_length))
-    labels_and_encoder = {"labels": names, "encoder": encoder, "encoder_weights": weights_digest(model.base_model)}
-    if lora_rank:
-        model = with_lora(model, rank=lora_rank, alpha=2 * lora_rank, seed=settings.seed)
+    train, validation = dataset["train"], dataset["validation"]
+    names, truth = train.features["label"].names, np.asarray(validation["label"][:])
     model.to(choose_device())
-    train = tokenise(dataset["train"], tokenizer, max_length=settings.max_length)
     steps_an_epoch = -(-len(train) // (settings.batch_size * settings.accumulation))
     n_steps = steps_an_epoch * settings.epochs
     optimizer = make_optimizer(model, settings)
     scheduler = get_linear_schedule_with_warmup(optimizer, int(settings.warmup * n_steps), n_steps)
 
-    wanted = identity(model.config) | {"lora_rank": lora_rank, "settings": asdict(settings)}
-    wanted["training rows"] = fingerprint(dataset["train"])
+    wanted = identity(model.config) | {k: v for k, v in facts.items() if k not in ("labels", "n_weights")}
+    wanted |= {"settings": asdict(settings), "training rows": fingerprint(train)}
     last = find_checkpoint(checkpoints / "last") if resume else None
     history: list[dict] = []
     mistakes: list[pd.DataFrame] = []
@@ -246,9 +273,10 @@ def train_natively(
             epoch = len(history) + 1
             losses = train_epoch(model, train, tokenizer, optimizer, scheduler, settings, epoch=epoch, bar=bar)
             state.epoch, state.global_step = epoch, epoch * steps_an_epoch
-            scores, logits = validate(model, tokenizer, dataset["validation"], max_length=settings.max_length)
+            logits = logits_on(model, tokenizer, validation)
+            scores = validation_scores(logits, truth)
             history.append({"epoch": epoch, "train_loss": float(np.mean(losses)), **scores})
-            mistakes.append(mistakes_of(dataset["validation"], logits, names, epoch=epoch))
+            mistakes.append(mistakes_of(validation, logits, names, epoch=epoch))
             tell("on_epoch_end")
             tell("on_log", logs={"lr": scheduler.get_last_lr()[0], **history[-1]})
             if _best(history) == len(history) - 1:
@@ -267,22 +295,10 @@ def train_natively(
     best = _best(history)
     load_model(model, str(checkpoints / "best" / "model.safetensors"))
     tell("on_train_end")
-    _, logits = validate(model, tokenizer, dataset["validation"], max_length=settings.max_length)
-    temperature = fit_temperature(logits, np.asarray(dataset["validation"]["label"][:]))
-    notes = {
-        "max_length": settings.max_length,
-        "temperature": temperature,
-        **labels_and_encoder,
-        "settings": asdict(settings),
-        "lora_rank": lora_rank,
-        "n_weights": n_weights(model),
-        "n_train": len(train),
-        "data": dataset["train"].info.description,
-        "validation_macro_f1": history[best]["validation_macro_f1"],
-    }
-    # An adapter's tokenizer is its encoder's.
-    writers = [save_adapter(model, encoder)] if lora_rank else [model.save_pretrained, tokenizer.save_pretrained]
-    save_whole(out / "model", notes, *writers)
+    temperature = fit_temperature(logits_on(model, tokenizer, validation), truth)
+    score = history[best]["validation_macro_f1"]
+    notes = training_notes(train, encoder=encoder, settings=settings, temperature=temperature, macro_f1=score)
+    save_whole(out / "model", notes | facts, *writers)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return TrainingResult(
         out / "model",

@@ -2,18 +2,23 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bioutils.errors import BioutilsError
+from bioutils.encoders import load_classifier, load_tokenizer, max_tokens
+from bioutils.errors import BioutilsError, UsageError, expected
+from bioutils.evaluation.calibration import log_loss, softmax
 from bioutils.files import write_json
 from bioutils.models import SIDECAR
+from bioutils.training.arguments import TrainingSettings
 
 if TYPE_CHECKING:
     import pandas as pd
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,39 @@ def epoch_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
         "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
+    }
+
+
+def validation_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Loss (nats), accuracy and macro-F1 under the names they have in ``history``."""
+    scores = {"loss": log_loss(softmax(logits), labels), **epoch_scores(logits, labels)}
+    return {f"validation_{name}": value for name, value in scores.items()}
+
+
+def new_classifier(
+    train: "Dataset", *, encoder: str, settings: TrainingSettings
+) -> "tuple[list[str], PreTrainedTokenizerBase, PreTrainedModel]":
+    """Label names, tokenizer and untrained classifier for a data set. Raises UsageError for too large a ``max_length``."""
+    names = train.features["label"].names
+    tokenizer = load_tokenizer(encoder)
+    model = load_classifier(encoder, labels=names, seed=settings.seed)
+    if settings.max_length > max_tokens(model):
+        raise UsageError(expected("max_length", f"at most the {max_tokens(model)} of {encoder}", settings.max_length))
+    return names, tokenizer, model
+
+
+def training_notes(
+    train: "Dataset", *, encoder: str, settings: TrainingSettings, temperature: float, macro_f1: float
+) -> dict[str, Any]:
+    """What every way of training writes about a model into its ``bioutils.json``."""
+    return {
+        "max_length": settings.max_length,
+        "temperature": temperature,
+        "encoder": encoder,
+        "settings": asdict(settings),
+        "n_train": len(train),
+        "data": train.info.description,
+        "validation_macro_f1": macro_f1,
     }
 
 

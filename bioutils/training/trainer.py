@@ -6,21 +6,19 @@ Runs alone too: ``python -m bioutils.training.trainer --config train.yaml``, or 
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bioutils.device import choose_device, keep_freed_memory
-from bioutils.encoders import load_classifier, load_tokenizer, max_tokens
-from bioutils.errors import BioutilsError, UsageError, expected
+from bioutils.errors import BioutilsError
 from bioutils.evaluation.calibration import fit_temperature
 from bioutils.features import LENGTH_MULTIPLE, tokenise
 from bioutils.inference import predict_logits
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.checkpoints import check_identity, identity
-from bioutils.training.results import TrainingResult, epoch_scores, save_whole
+from bioutils.training.results import TrainingResult, epoch_scores, new_classifier, save_whole, training_notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,11 +85,7 @@ def train_classifier(
 
     keep_freed_memory()
     out = Path(out)
-    names = dataset["train"].features["label"].names
-    tokenizer = load_tokenizer(encoder)
-    model = load_classifier(encoder, labels=names, seed=settings.seed)
-    if settings.max_length > max_tokens(model):
-        raise UsageError(expected("max_length", f"at most the {max_tokens(model)} of {encoder}", settings.max_length))
+    _, tokenizer, model = new_classifier(dataset["train"], encoder=encoder, settings=settings)
     train = tokenise(dataset["train"], tokenizer, max_length=settings.max_length)
     # By length, so that an evaluation batch holds little padding; scores do not depend on the order.
     validation = tokenise(dataset["validation"], tokenizer, max_length=settings.max_length)
@@ -130,15 +124,10 @@ def train_classifier(
     held_out = predict_logits(best_model, tokenizer, dataset["validation"]["text"][:], max_length=settings.max_length)
     temperature = fit_temperature(held_out.logits, np.asarray(dataset["validation"]["label"][:]))
     if trainer.is_world_process_zero():
-        notes = {
-            "max_length": settings.max_length,
-            "temperature": temperature,
-            "encoder": encoder,
-            "settings": asdict(settings),
-            "n_train": len(train),
-            "data": dataset["train"].info.description,
-            "validation_macro_f1": float(history["validation_macro_f1"][best]),
-        }
+        score = float(history["validation_macro_f1"][best])
+        notes = training_notes(
+            dataset["train"], encoder=encoder, settings=settings, temperature=temperature, macro_f1=score
+        )
         save_whole(out / "model", notes, best_model.save_pretrained, tokenizer.save_pretrained)
         shutil.rmtree(checkpoints, ignore_errors=True)  # three times the model's size each, of no use any more
     return TrainingResult(

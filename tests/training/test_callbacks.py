@@ -3,8 +3,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bioutils.embeddings import text_vectors, token_ids
+from bioutils.embeddings import text_vectors
 from bioutils.encoders import load_classifier, load_tokenizer
+from bioutils.features import cut_ids
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.callbacks import RecordEmbeddings
 from bioutils.training.loop import train_natively
@@ -31,7 +32,7 @@ def test_recording_changes_nothing_and_sees_every_epoch(train, tiny_dataset, enc
     # Before training: the classifier as it is made from this seed.
     names = tiny_dataset["train"].features["label"].names
     model, tokenizer = load_classifier(str(encoder_dir), labels=names, seed=1), load_tokenizer(str(encoder_dir))
-    start, logits = text_vectors(model, tokenizer, token_ids(tokenizer, texts, max_length=16), pooling="mean")
+    start, logits = text_vectors(model, tokenizer, cut_ids(tokenizer, texts, max_length=16)[0], pooling="mean")
     assert np.allclose(recorder.vectors[0], start, atol=1e-5)
     assert recorder.predictions[0].tolist() == logits.argmax(1).tolist()
 
