@@ -24,23 +24,37 @@ HEAD, ADAPTER = "head.safetensors", "adapter_model.safetensors"
 KINDS = {"config.json": "a whole model", HEAD: "a head on a frozen encoder", ADAPTER: "an adapter"}
 
 
-class FrozenClassifier(nn.Module):
-    """A head on an encoder that is not trained, in the form of a classifier of transformers (``.config``, ``.logits``)."""
+class HeadedClassifier(nn.Module):
+    """A head on an encoder, in the form of a classifier of transformers (``.config``, ``.logits``).
 
-    def __init__(self, encoder: "PreTrainedModel", head: nn.Module, labels: list[str], spec: FeatureSpec):
+    ``frozen``: only the head trains, the encoder stays in evaluation mode.
+    """
+
+    def __init__(
+        self, encoder: "PreTrainedModel", head: nn.Module, labels: list[str], spec: FeatureSpec, *, frozen: bool = True
+    ):
         super().__init__()
-        self.encoder, self.head, self.spec = encoder.requires_grad_(False), head, spec
+        self.encoder, self.head, self.spec, self.frozen = encoder.requires_grad_(not frozen), head, spec, frozen
         self.config = SimpleNamespace(
             num_labels=len(labels),
             id2label=dict(enumerate(labels)),
             max_position_embeddings=max_tokens(encoder),
         )
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
-        """``.logits`` (rows, labels) of token ids and mask (rows, tokens)."""
+    def train(self, mode: bool = True) -> "HeadedClassifier":
+        """Into training mode, a frozen encoder excepted."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **places: torch.Tensor) -> SimpleNamespace:
+        """``.logits`` (rows, labels) of token ids and mask (rows, tokens), and for heads that ask for them ``places``."""
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
         vectors = encode(self.encoder, inputs, layer=self.spec.layer, pooling=self.spec.pooling)
-        return SimpleNamespace(logits=self.head(vectors, attention_mask))
+        return SimpleNamespace(
+            logits=self.head(vectors, attention_mask, **(places if getattr(self.head, "places", False) else {}))
+        )
 
 
 class Loaded(NamedTuple):
@@ -115,7 +129,7 @@ def _load_head(folder: Path, notes: dict) -> Loaded:
         head.load_state_dict(load_file(folder / HEAD))
     except (SafetensorError, RuntimeError) as error:
         raise DataError(f"The head's weights cannot be used ({error}). Train it again.", path=folder / HEAD) from None
-    model = FrozenClassifier(encoder, head, notes["labels"], FeatureSpec(**notes["spec"])).eval()
+    model = HeadedClassifier(encoder, head, notes["labels"], FeatureSpec(**notes["spec"])).eval()
     return Loaded(model, load_tokenizer(notes["encoder"]), notes["labels"], notes)
 
 

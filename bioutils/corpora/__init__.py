@@ -50,6 +50,41 @@ CORPORA = {
             "abstracts: terms of NLM; the sample: MIT",
             "PubMed, National Library of Medicine",
         ),
+        Corpus(
+            "pgxcorpus",
+            "pharmacogenomic entities and relations, brat",
+            ("PGxCorpus.tar.gz", "PGxCorpus.tar"),
+            "CC BY-NC 4.0: not for commerce",
+            "Legrand et al. 2020, Scientific Data 7:3",
+        ),
+        Corpus(
+            "chemprot",
+            "chemical–protein relations",
+            ("sentences/train.txt", "original/chemprot_training_abstracts.tsv", "blurb/dev.tsv"),
+            "research use (BioCreative VI)",
+            "Krallinger et al. 2017, BioCreative VI",
+        ),
+        Corpus(
+            "gad",
+            "gene–disease associations",
+            ("train.tsv",),
+            "research use",
+            "Bravo et al. 2015, BMC Bioinformatics 16:55; split of BLURB (Gu et al. 2021)",
+        ),
+        Corpus(
+            "ddi",
+            "drug–drug interactions",
+            ("corpus/DDICorpus-2013.zip", "train.tsv"),
+            "CC BY-NC 4.0: not for commerce",
+            "Herrero-Zazo et al. 2013, J Biomed Inform 46:914",
+        ),
+        Corpus(
+            "snpphena",
+            "SNP–phenotype associations, brat",
+            ("SNPPhenA.tar.gz",),
+            "research use",
+            "Bokharaeian et al. 2017, J Biomed Semantics 8:14",
+        ),
     )
 }
 

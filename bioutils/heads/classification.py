@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from bioutils.errors import UsageError, expected
+from bioutils.heads.convolution import Convolution, hidden_layer
 from bioutils.heads.lstm import BiLSTM
+from bioutils.heads.segments import CNN_seg, Entities
 
 LSTM_HIDDEN = 200  # a direction
-CONV_POOLING = ("max", "average", "words")
 
 
 class Logistic(nn.Module):
@@ -28,6 +29,20 @@ class Logistic(nn.Module):
     def forward(self, vectors: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Logits (rows, labels) of pooled vectors (rows, width)."""
         return self.output(self.norm(vectors))
+
+
+class Linear(nn.Module):
+    """One linear layer on a pooled vector: what the relation experiments called MLP."""
+
+    pooled = True
+
+    def __init__(self, width: int, n_labels: int, *, dropout: float = 0.0):
+        super().__init__()
+        self.output = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, n_labels))
+
+    def forward(self, vectors: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits (rows, labels) of pooled vectors (rows, width)."""
+        return self.output(vectors)
 
 
 class MLP(nn.Module):
@@ -46,40 +61,6 @@ class MLP(nn.Module):
         return self.layers(vectors)
 
 
-class Convolution(nn.Module):
-    """Convolution over the tokens, ReLU, pooling: (rows, features).
-
-    ``filters`` × width channels of ``kernel`` tokens. ``pooling``: "max" or "average" over the tokens of a text, a value a
-    channel; "words", the earlier experiments' form: the largest channel at each of ``positions`` places, zero past the text.
-    """
-
-    def __init__(self, width: int, *, filters: int = 3, kernel: int = 3, pooling: str = "max", positions: int = 500):
-        super().__init__()
-        if pooling not in CONV_POOLING:
-            raise UsageError(expected("pooling", "a known way", pooling, available=CONV_POOLING))
-        if kernel % 2 == 0:
-            raise UsageError(expected("kernel", "an odd number of tokens", kernel))
-        self.pooling, self.positions = pooling, positions
-        self.convolution = nn.Conv1d(width, filters * width, kernel, padding=kernel // 2)
-        self.features = positions if pooling == "words" else filters * width
-
-    def forward(self, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Features of token vectors (rows, tokens, width) with mask (rows, tokens)."""
-        keep = mask.unsqueeze(-1).to(vectors.dtype)  # (rows, tokens, 1)
-        kernel = self.convolution.kernel_size[0]
-        padded = nn.functional.pad(vectors * keep, (0, 0, kernel // 2, kernel // 2))
-        windows = padded.unfold(1, kernel, 1).flatten(2)  # (rows, tokens, width·kernel)
-        # One matrix product: on CPU a third faster than the convolution, whose weights these are.
-        channels = nn.functional.linear(windows, self.convolution.weight.flatten(1), self.convolution.bias)
-        channels = channels.relu() * keep  # (rows, tokens, channels)
-        if self.pooling == "max":
-            return channels.amax(1)  # ReLU is never below the 0 of padding
-        if self.pooling == "average":
-            return channels.sum(1) / keep.sum(1).clamp(min=1)
-        largest = channels.amax(2)[:, : self.positions]  # (rows, tokens)
-        return nn.functional.pad(largest, (0, self.positions - largest.shape[1]))
-
-
 class CNN(nn.Module):
     """Convolution on the encoder's vectors, a hidden layer of 64."""
 
@@ -89,7 +70,7 @@ class CNN(nn.Module):
                  dropout: float = 0.5, pooling: str = "max"):  # fmt: skip
         super().__init__()
         self.convolution = Convolution(width, filters=filters, kernel=kernel, pooling=pooling)
-        self.output = _output(self.convolution.features, hidden, n_labels, dropout)
+        self.output = hidden_layer(self.convolution.features, hidden, n_labels, dropout)
 
     def forward(self, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (rows, labels)."""
@@ -121,7 +102,7 @@ class CNN_RNN(nn.Module):
         self.lstm = BiLSTM(width, hidden)
         self.convolution = Convolution(2 * hidden, filters=filters, kernel=kernel, pooling="average")
         self.beside = nn.Dropout(0.2)
-        self.output = _output(self.convolution.features + 2 * hidden, 500, n_labels, 0.5)
+        self.output = hidden_layer(self.convolution.features + 2 * hidden, 500, n_labels, 0.5)
 
     def forward(self, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (rows, labels)."""
@@ -139,16 +120,12 @@ class CNN_RNN_parallel(nn.Module):
         self.lstm = BiLSTM(width, hidden)
         self.convolution = Convolution(width, filters=filters, kernel=kernel, pooling="average")
         self.beside = nn.Dropout(0.2)
-        self.output = _output(self.convolution.features + 2 * hidden, 500, n_labels, 0.5)
+        self.output = hidden_layer(self.convolution.features + 2 * hidden, 500, n_labels, 0.5)
 
     def forward(self, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (rows, labels)."""
         first = self.lstm.first(vectors, mask)
         return self.output(torch.cat([self.convolution(vectors, mask), self.beside(first)], -1))
-
-
-def _output(features: int, hidden: int, n_labels: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Dropout(dropout), nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, n_labels))
 
 
 HEADS: dict[str, Callable[..., nn.Module]] = {
@@ -158,6 +135,9 @@ HEADS: dict[str, Callable[..., nn.Module]] = {
     "CNN": CNN,
     "CNN_RNN": CNN_RNN,
     "CNN_RNN_parallel": CNN_RNN_parallel,
+    "linear": Linear,
+    "CNN_seg": CNN_seg,
+    "entities": Entities,
 }
 
 

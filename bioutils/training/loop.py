@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 MAX_NORM = 1.0  # gradients longer than this are scaled down to it: one odd batch must not throw the weights about
-MORE_INPUTS = ("segments",)  # columns that a model of this data takes beside the ids, the same shape for each row
+MORE_INPUTS = (
+    "segments",
+    "swapped",
+)  # columns that a model of this data takes beside the ids, the same shape for each row
 CHUNK = 50  # batches sorted by length together: little padding, and batches still differ from epoch to epoch
 
 Batch = tuple[dict[str, "torch.Tensor"], "torch.Tensor"]  # inputs (rows, tokens) each, labels (rows,)

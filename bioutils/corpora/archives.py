@@ -1,0 +1,78 @@
+"""Files of a corpus wherever they lie: in a folder, a .zip or a .tar.gz. Archives are read, never unpacked to the disk."""
+
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from bioutils.errors import DataError
+
+MOST = 50_000_000  # bytes of one file: beyond, a small archive that unpacks to a disk's worth
+
+
+def read_files(source: Path | str, endings: tuple[str, ...], *, under: str = "") -> Iterator[tuple[str, bytes]]:
+    """Pairs (path inside, bytes), sorted by path, of the files in ``source`` with one of the endings.
+
+    ``under``: only paths that hold this text. Hidden files (names that begin with a dot) are passed over. Raises DataError
+    where ``source`` is missing, holds no such file, or is damaged.
+    """
+    source = Path(source)
+    read = {True: _folder, False: _zip if source.suffix == ".zip" else _tar}[source.is_dir()]
+    if not source.exists():
+        raise DataError("No such file or folder. Check the path.", path=source)
+    try:
+        # In the archive's own order, which spares a .gz from being unpacked again and again; sorted afterwards.
+        files = sorted(read(source, lambda name: _wanted(name, endings, under)))
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError) as error:
+        raise DataError(f"The archive cannot be read ({error}). Fetch it again.", path=source) from None
+    if not files:
+        where = f" under {under!r}" if under else ""
+        raise DataError(f"Expected files that end in {' or '.join(endings)}{where}, found none.", path=source)
+    yield from files
+
+
+def decoded(content: bytes, name: str) -> str:
+    """The text of a UTF-8 file, without a byte-order mark. Raises DataError with the line of the first bad byte."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"Not UTF-8 (byte {content[error.start]:#04x}). Convert the file: iconv -f LATIN1 -t UTF-8.",
+            path=name,
+            line=content.count(b"\n", 0, error.start) + 1,
+        ) from None
+
+
+def _wanted(name: str, endings: tuple[str, ...], under: str) -> bool:
+    return name.endswith(endings) and under in name and not Path(name).name.startswith(".") and "__MACOSX" not in name
+
+
+def _folder(source: Path, wanted) -> Iterator[tuple[str, bytes]]:
+    for path in source.rglob("*"):
+        name = path.relative_to(source).as_posix()
+        if path.is_file() and wanted(name):
+            yield name, path.read_bytes()
+
+
+def _zip(source: Path, wanted) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(source) as archive:
+        for member in archive.infolist():
+            if not member.is_dir() and wanted(member.filename):
+                _check_size(source, member.filename, member.file_size)
+                yield member.filename, archive.read(member)
+
+
+def _tar(source: Path, wanted) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(source, "r:*") as archive:
+        for member in archive:
+            if member.isfile() and wanted(member.name):
+                _check_size(source, member.name, member.size)
+                yield member.name, archive.extractfile(member).read()
+
+
+def _check_size(source: Path, name: str, size: int) -> None:
+    if size > MOST:
+        raise DataError(
+            f"{name} would take {size:,} bytes; no file of a corpus is as large. Fetch it again.", path=source
+        )
