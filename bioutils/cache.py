@@ -163,14 +163,15 @@ def cached_features(
     folder: Path | str,
     model: "PreTrainedModel | None" = None,
     tokenizer: "PreTrainedTokenizerBase | None" = None,
+    input_ids: Sequence[Sequence[int]] | None = None,
     progress: bool = True,
 ) -> Features:
     """The texts' features from ``folder``, computed first where they are not there, whole and undamaged.
 
     ``encoder`` is loaded unless ``model`` and ``tokenizer`` are given. Texts longer than ``spec.max_length`` tokens are
-    cut, and empty ones have their special tokens alone; both are counted (``n_cut``, ``n_empty``). An interrupted
-    computation goes on after its last whole shard. Raises UsageError when there are no texts, or for a layer or length
-    that the encoder has not.
+    cut, unless ``input_ids`` give their tokens, special ones included; empty ones have their special tokens alone; both are
+    counted (``n_cut``, ``n_empty``). An interrupted computation goes on after its last whole shard. Raises UsageError when
+    there are no texts, or for a layer or length that the encoder has not.
     """
     if not len(texts):
         raise UsageError("Expected texts to hold one or more, found none.")
@@ -186,6 +187,8 @@ def cached_features(
         "bf16": bf16_pays(),
         "spec": asdict(spec),
     }
+    if input_ids is not None:
+        what["input_ids"] = digest([np.asarray(ids, dtype=np.int64).tobytes() for ids in input_ids])
     place = Path(folder) / digest([json.dumps(what, sort_keys=True).encode()])[:32]
     try:
         return _open(place)
@@ -194,7 +197,9 @@ def cached_features(
     except (DataError, ValueError, KeyError, OSError) as error:
         warnings.warn(f"The feature cache {place} is damaged and is computed again: {error}", stacklevel=2)
         shutil.rmtree(place, ignore_errors=True)
-    _compute(texts, model, tokenizer, spec, place, what, progress=progress)
+    ids, n_cut = (input_ids, []) if input_ids is not None else cut_ids(tokenizer, texts, max_length=spec.max_length)
+    counts = {"n_cut": sum(lost > 0 for lost in n_cut), "n_empty": sum(not text.strip() for text in texts)}
+    _compute(ids, model, tokenizer, spec, place, what | counts, progress=progress)
     return _open(place)
 
 
@@ -212,14 +217,13 @@ def _open(place: Path) -> Features:
     return Features(place, meta)
 
 
-def _compute(texts, model, tokenizer, spec: FeatureSpec, place: Path, what: dict, *, progress: bool) -> None:
+def _compute(ids, model, tokenizer, spec: FeatureSpec, place: Path, what: dict, *, progress: bool) -> None:
     """Writes the shards one by one, each whole, and ``meta.json`` after each; shards that are there already are kept."""
     import torch
     from tqdm import tqdm
 
     keep_freed_memory()
     place.mkdir(parents=True, exist_ok=True)
-    ids, n_cut = cut_ids(tokenizer, texts, max_length=spec.max_length)
     pooled = spec.pooling != "tokens"
     lengths = np.ones(len(ids), dtype=np.int64) if pooled else np.array([len(tokens) for tokens in ids])
     with atomic_path(place / "lengths.npy") as temporary:
@@ -231,8 +235,6 @@ def _compute(texts, model, tokenizer, spec: FeatureSpec, place: Path, what: dict
     facts = {
         **what,
         "width": width,
-        "n_cut": sum(lost > 0 for lost in n_cut),
-        "n_empty": sum(not text.strip() for text in texts),
         "lengths": {"file": "lengths.npy", "sha256": sha256(place / "lengths.npy")},
     }
     shards = []

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SIDECAR = "bioutils.json"  # in every model's folder: what scoring needs beside weights and tokenizer
 HEAD, ADAPTER = "head.safetensors", "adapter_model.safetensors"
+OWN_ENCODER = "encoder"
 KINDS = {"config.json": "a whole model", HEAD: "a head on a frozen encoder", ADAPTER: "an adapter"}
 
 
@@ -122,15 +123,18 @@ def _load_head(folder: Path, notes: dict) -> Loaded:
     from safetensors.torch import load_file
 
     _need(folder, notes, "head", "options", "labels", "encoder", "encoder_weights", "width", "spec")
-    encoder = load_encoder(notes["encoder"])
-    _check_encoder(folder, notes, encoder)
+    own = folder / OWN_ENCODER  # trained with the head, and saved beside it
+    source = str(own) if own.is_dir() else notes["encoder"]
+    encoder = load_encoder(source)
+    if not own.is_dir():
+        _check_encoder(folder, notes, encoder)
     head = make_head(notes["head"], notes["width"], len(notes["labels"]), **notes["options"])
     try:
         head.load_state_dict(load_file(folder / HEAD))
     except (SafetensorError, RuntimeError) as error:
         raise DataError(f"The head's weights cannot be used ({error}). Train it again.", path=folder / HEAD) from None
     model = HeadedClassifier(encoder, head, notes["labels"], FeatureSpec(**notes["spec"])).eval()
-    return Loaded(model, load_tokenizer(notes["encoder"]), notes["labels"], notes)
+    return Loaded(model, load_tokenizer(source), notes["labels"], notes)
 
 
 def _load_adapter(folder: Path, notes: dict) -> Loaded:
@@ -155,6 +159,17 @@ def save_head(head: nn.Module) -> Callable[[Path], None]:
 
     state = {name: value.detach().cpu().contiguous() for name, value in head.state_dict().items()}
     return lambda folder: save_file(state, str(folder / HEAD))
+
+
+def save_headed(model: HeadedClassifier, tokenizer: "PreTrainedTokenizerBase") -> Callable[[Path], None]:
+    """A function that writes an encoder trained under a head, its tokenizer and the head into a folder."""
+
+    def write(folder: Path) -> None:
+        model.encoder.save_pretrained(folder / OWN_ENCODER)
+        tokenizer.save_pretrained(folder / OWN_ENCODER)
+        save_head(model.head)(folder)
+
+    return write
 
 
 def save_adapter(model: nn.Module, encoder: str) -> Callable[[Path], None]:

@@ -75,6 +75,43 @@ def grouped(
     return split
 
 
+def grouped_folds(
+    labels: Sequence[int] | np.ndarray, groups: Sequence[str] | np.ndarray, *, n: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """``n`` pairs (rows to train on, rows to test on): each row tested once, no group on both sides, labels spread evenly.
+
+    Raises UsageError for fewer than two folds and for more folds than groups.
+    """
+    import warnings
+
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    n_groups = len(set(groups))
+    if not 2 <= n <= n_groups:
+        raise UsageError(expected("folds", f"2 to {n_groups}, the documents there are", n))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a label rarer than the folds: it cannot be in each
+        method = StratifiedGroupKFold(n, shuffle=True, random_state=seed % 2**32)
+        return list(method.split(np.zeros(len(labels)), labels, groups))
+
+
+def contiguous_folds(n_rows: int, *, n: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """``n`` pairs (train, test) of blocks in the rows' order, as the relation experiments had them: neither shuffled nor
+    stratified, and the pairs of a sentence at a block's edge fall on both sides. Raises UsageError for more folds than rows."""
+    if not 2 <= n <= n_rows:
+        raise UsageError(expected("folds", f"2 to {n_rows}, the examples there are", n))
+    blocks = np.array_split(np.arange(n_rows), n)
+    return [(np.concatenate([b for b in blocks if b is not block]), block) for block in blocks]
+
+
+def hold_out(
+    rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, seed: int, share: float = VALIDATION
+) -> tuple[np.ndarray, np.ndarray]:
+    """``rows`` in two: to train on, and about ``share`` of them to choose epochs by; by group and label as ``grouped_folds``."""
+    kept, held = grouped_folds(labels[rows], groups[rows], n=max(2, round(1 / share)), seed=seed)[0]
+    return rows[kept], rows[held]
+
+
 def _checked(labels, test: float, validation: float) -> np.ndarray:
     labels = np.asarray(labels)
     if not (0 < test < 1 and 0 < validation < 1 and test + validation < 1):

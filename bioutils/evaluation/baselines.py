@@ -19,6 +19,11 @@ class Baseline:
     name: str
     pipeline: Any
 
+    @property
+    def classes(self) -> np.ndarray:
+        """The labels of the columns of ``predict_proba``: those that training rows had."""
+        return self.pipeline.classes_
+
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """Probabilities (texts, classes). For the SVM a softmax of its margins: their order is true, their size is not."""
         if self.name.startswith("svm"):
@@ -43,7 +48,7 @@ def fit_tfidf(
 ) -> Baseline:
     """TF-IDF of words and word pairs under one of ``MODELS``; ``lsa`` > 0 puts that many latent dimensions between.
 
-    The default, a linear SVM, is the strongest of the cheap ones on short definitions. Labels must be 0 … n-1.
+    The default, a linear SVM, is the strongest of the cheap ones on short definitions. Labels that no row has get no column (``Baseline.classes``).
     """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.dummy import DummyClassifier

@@ -62,7 +62,7 @@ class MLP(nn.Module):
 
 
 class CNN(nn.Module):
-    """Convolution on the encoder's vectors, a hidden layer of 64."""
+    """Convolution on the encoder's vectors, a hidden layer of 64 (``hidden=0``: as wide as the vectors)."""
 
     pooled = False
 
@@ -70,7 +70,7 @@ class CNN(nn.Module):
                  dropout: float = 0.5, pooling: str = "max"):  # fmt: skip
         super().__init__()
         self.convolution = Convolution(width, filters=filters, kernel=kernel, pooling=pooling)
-        self.output = hidden_layer(self.convolution.features, hidden, n_labels, dropout)
+        self.output = hidden_layer(self.convolution.features, hidden or width, n_labels, dropout)
 
     def forward(self, vectors: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Logits (rows, labels)."""
@@ -93,14 +93,15 @@ class RNN(nn.Module):
 
 
 class CNN_RNN(nn.Module):
-    """LSTM, then a CNN (average pooling) on its outputs; the LSTM's first output beside, a hidden layer of 500."""
+    """LSTM, then a CNN on its outputs; the LSTM's first output beside, a hidden layer of 500."""
 
     pooled = False
 
-    def __init__(self, width: int, n_labels: int, *, hidden: int = LSTM_HIDDEN, filters: int = 3, kernel: int = 3):
+    def __init__(self, width: int, n_labels: int, *, hidden: int = LSTM_HIDDEN, filters: int = 3, kernel: int = 3,
+                 pooling: str = "average"):  # fmt: skip
         super().__init__()
         self.lstm = BiLSTM(width, hidden)
-        self.convolution = Convolution(2 * hidden, filters=filters, kernel=kernel, pooling="average")
+        self.convolution = Convolution(2 * hidden, filters=filters, kernel=kernel, pooling=pooling)
         self.beside = nn.Dropout(0.2)
         self.output = hidden_layer(self.convolution.features + 2 * hidden, 500, n_labels, 0.5)
 
@@ -111,14 +112,15 @@ class CNN_RNN(nn.Module):
 
 
 class CNN_RNN_parallel(nn.Module):
-    """A CNN (average pooling) on the encoder's vectors and the LSTM's first output side by side, a hidden layer of 500."""
+    """A CNN on the encoder's vectors and the LSTM's first output side by side, a hidden layer of 500."""
 
     pooled = False
 
-    def __init__(self, width: int, n_labels: int, *, hidden: int = LSTM_HIDDEN, filters: int = 3, kernel: int = 3):
+    def __init__(self, width: int, n_labels: int, *, hidden: int = LSTM_HIDDEN, filters: int = 3, kernel: int = 3,
+                 pooling: str = "average"):  # fmt: skip
         super().__init__()
         self.lstm = BiLSTM(width, hidden)
-        self.convolution = Convolution(width, filters=filters, kernel=kernel, pooling="average")
+        self.convolution = Convolution(width, filters=filters, kernel=kernel, pooling=pooling)
         self.beside = nn.Dropout(0.2)
         self.output = hidden_layer(self.convolution.features + 2 * hidden, 500, n_labels, 0.5)
 

@@ -8,6 +8,7 @@ from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import read_lines
 
 Precision = Literal["auto", "bf16", "fp32"]
+Metric = Literal["macro_f1", "accuracy"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,8 @@ class TrainingSettings:
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.01
     max_length: int = 128  # tokens; two definitions in a hundred are longer
-    patience: int = 2  # epochs without a better validation macro-F1 before training stops; 0 = never
+    patience: int = 2  # epochs without a better score on validation rows before training stops; 0 = never
+    metric: Metric = "macro_f1"  # on validation rows: the best epoch's, which is kept
     precision: Precision = "auto"  # bf16 where it pays, measured
     seed: int = 42
 
@@ -42,8 +44,9 @@ class TrainingSettings:
             right = isinstance(value, (int, float) if fraction else int) and not isinstance(value, bool)
             if not right or not fits(value):
                 raise UsageError(expected(name, f"{'a number' if fraction else 'a whole number'}, {what}", value))
-        if self.precision not in get_args(Precision):
-            raise UsageError(expected("precision", "one of the known", self.precision, available=get_args(Precision)))
+        for name, known in (("precision", get_args(Precision)), ("metric", get_args(Metric))):
+            if getattr(self, name) not in known:
+                raise UsageError(expected(name, "one of the known", getattr(self, name), available=known))
 
     @property
     def bf16(self) -> bool:

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from bioutils.training.results import save_whole, validation_scores
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
     from datasets import DatasetDict
     from torch import nn
 
@@ -45,9 +46,17 @@ class HeadResult:
 
 
 def head_logits(
-    head: "nn.Module", features: Features, *, rows: Sequence[int] | None = None, batch_size: int = 128
+    head: "nn.Module",
+    features: Features,
+    *,
+    rows: Sequence[int] | None = None,
+    more: Mapping[str, np.ndarray] | None = None,
+    batch_size: int = 128,
 ) -> np.ndarray:
-    """Logits (rows, labels) in the order of ``rows`` (all by default), batched by length."""
+    """Logits (rows, labels) in the order of ``rows`` (all by default), batched by length.
+
+    ``more``: what a head takes beside vectors and mask, arrays with a row a text (``segments``, ``swapped``).
+    """
     import torch
 
     rows = np.arange(len(features)) if rows is None else np.asarray(rows)
@@ -57,8 +66,7 @@ def head_logits(
     with torch.no_grad(), autocast():
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
-            vectors, mask = features.batch(rows[places])
-            found = head(vectors.to(device), mask.to(device)).float().cpu().numpy()
+            found = head(*_inputs(features, rows[places]), **_more(more, rows[places])).float().cpu().numpy()
             if logits is None:
                 logits = np.empty((len(rows), found.shape[1]), dtype=np.float32)
             logits[places] = found
@@ -77,11 +85,14 @@ def train_head(
     n_labels: int,
     settings: TrainingSettings = FROZEN,
     rows: Sequence[int] | None = None,
+    validation_rows: Sequence[int] | None = None,
+    more: Mapping[str, np.ndarray] | None = None,
     progress: bool = False,
     **options: Any,
 ) -> HeadResult:
-    """A head of that name trained on ``rows`` (all by default) of ``train``; the epoch of best validation macro-F1 is kept.
+    """A head of that name trained on ``rows`` (all by default) of ``train``; the epoch that is best on validation rows is kept.
 
+    ``validation_rows``: the rows of ``validation`` that count; ``more`` as in ``head_logits``, the same for both.
     Raises UsageError for an unknown head, and for one that does not take what the features hold (pooled or tokens).
     """
     import pandas as pd
@@ -99,11 +110,14 @@ def train_head(
         if len(features) != len(found):
             raise UsageError(expected(name, f"{len(features)} labels, one a text", len(found)))
     rows = np.arange(len(train)) if rows is None else np.asarray(rows)
+    held_out = np.arange(len(validation)) if validation_rows is None else np.asarray(validation_rows)
+    truth = truth[held_out]
     device = choose_device()
     model = make_head(head, train.width, n_labels, seed=settings.seed, **options).to(device)
     optimizer = make_optimizer(model, settings)
     history: list[dict] = []
     best: dict | None = None
+    metric = f"validation_{settings.metric}"
     started = time.perf_counter()
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)  # dropout
@@ -111,19 +125,19 @@ def train_head(
             model.train()
             losses = []
             for places in epoch_order(train.lengths[rows], rows_a_step=settings.batch_size, seed=settings.seed + epoch):
-                vectors, mask = train.batch(rows[places])
                 truth_here = torch.as_tensor(labels[rows[places]], device=device)
                 optimizer.zero_grad()
                 with autocast(settings.bf16):
-                    loss = cross_entropy(model(vectors.to(device), mask.to(device)), truth_here)
+                    logits = model(*_inputs(train, rows[places]), **_more(more, rows[places]))
+                    loss = cross_entropy(logits, truth_here)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
                 optimizer.step()
                 losses.append(loss.item())
-            logits = head_logits(model, validation)
+            logits = head_logits(model, validation, rows=held_out, more=more)
             scores = validation_scores(logits, truth)
             history.append({"epoch": epoch, "train_loss": float(np.mean(losses)), **scores})
-            if best is None or scores["validation_macro_f1"] > best["validation_macro_f1"]:
+            if best is None or scores[metric] > best[metric]:
                 best = {**scores, "epoch": epoch, "logits": logits, "weights": copy.deepcopy(model.state_dict())}
             elif settings.patience and epoch - best["epoch"] >= settings.patience:
                 break
@@ -133,6 +147,17 @@ def train_head(
     return HeadResult(
         model.eval(), head, options, pd.DataFrame(history), best["epoch"], temperature, seconds, n_weights(model)
     )
+
+
+def _inputs(features: Features, rows: np.ndarray) -> "tuple[torch.Tensor, torch.Tensor]":
+    device = choose_device()
+    return tuple(part.to(device) for part in features.batch(rows))
+
+
+def _more(more: Mapping[str, np.ndarray] | None, rows: np.ndarray) -> "dict[str, torch.Tensor]":
+    import torch
+
+    return {name: torch.as_tensor(values[rows], device=choose_device()) for name, values in (more or {}).items()}
 
 
 def features_of(

@@ -272,7 +272,7 @@ def fit(
 
     tell("on_train_begin")
     with tqdm(total=n_steps, initial=state.global_step, unit=" steps", disable=None if progress else True) as bar:
-        while len(history) < settings.epochs and not _patience_over(history, settings.patience):
+        while len(history) < settings.epochs and not _patience_over(history, settings):
             epoch = len(history) + 1
             losses = train_epoch(model, train, tokenizer, optimizer, scheduler, settings, epoch=epoch, bar=bar)
             state.epoch, state.global_step = epoch, epoch * steps_an_epoch
@@ -282,7 +282,7 @@ def fit(
             mistakes.append(mistakes_of(validation, logits, names, epoch=epoch))
             tell("on_epoch_end")
             tell("on_log", logs={"lr": scheduler.get_last_lr()[0], **history[-1]})
-            if _best(history) == len(history) - 1:
+            if _best(history, settings) == len(history) - 1:
                 (checkpoints / "best").mkdir(parents=True, exist_ok=True)
                 save_model(model, str(checkpoints / "best" / ".new.safetensors"))
                 (checkpoints / "best" / ".new.safetensors").replace(checkpoints / "best" / "model.safetensors")
@@ -295,7 +295,7 @@ def fit(
             save_checkpoint(checkpoints / "last", model, optimizer, scheduler, done)
     seconds = seconds_before + time.perf_counter() - started
 
-    best = _best(history)
+    best = _best(history, settings)
     load_model(model, str(checkpoints / "best" / "model.safetensors"))
     tell("on_train_end")
     temperature = fit_temperature(logits_on(model, tokenizer, validation), truth)
@@ -314,10 +314,10 @@ def fit(
     )
 
 
-def _best(history: Sequence[dict]) -> int:
-    """The position of the first epoch of highest validation macro-F1."""
-    return int(np.argmax([row["validation_macro_f1"] for row in history]))
+def _best(history: Sequence[dict], settings: TrainingSettings) -> int:
+    """The position of the first epoch of the highest score on validation rows."""
+    return int(np.argmax([row[f"validation_{settings.metric}"] for row in history]))
 
 
-def _patience_over(history: Sequence[dict], patience: int) -> bool:
-    return bool(patience and history) and len(history) - 1 - _best(history) >= patience
+def _patience_over(history: Sequence[dict], settings: TrainingSettings) -> bool:
+    return bool(settings.patience and history) and len(history) - 1 - _best(history, settings) >= settings.patience

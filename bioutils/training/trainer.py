@@ -50,7 +50,7 @@ def hf_arguments(
         save_strategy="epoch",
         save_total_limit=2,  # the best and the last: enough to resume and to return
         load_best_model_at_end=True,
-        metric_for_best_model="macro_f1",
+        metric_for_best_model=settings.metric,
         greater_is_better=True,
         logging_steps=max(1, min(10, steps // settings.epochs)),
         report_to="none",
@@ -119,7 +119,7 @@ def train_classifier(
             f"{checkpoints}: a checkpoint could not be written ({error}). Free some space and resume."
         ) from error
     history = epoch_history(trainer.state.log_history)
-    best = int(history["validation_macro_f1"].argmax())
+    best = int(history[f"validation_{settings.metric}"].argmax())
     best_model = trainer.accelerator.unwrap_model(trainer.model)
     held_out = predict_logits(best_model, tokenizer, dataset["validation"]["text"][:], max_length=settings.max_length)
     temperature = fit_temperature(held_out.logits, np.asarray(dataset["validation"]["label"][:]))

@@ -1,0 +1,315 @@
+"""Relation extraction, start to end: folds, a fine-tuned or frozen encoder under a head, repeated with other seeds.
+
+Training never sees test rows: the epoch is chosen on the corpus' validation part, or on a tenth of the training rows.
+"""
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from bioutils.cache import FeatureSpec, cached_features, encoded_width
+from bioutils.corpora.marking import around, mark, marker_tokens
+from bioutils.corpora.relations import NEGATIVE, Example, RelationCorpus, examples
+from bioutils.corpora.splits import contiguous_folds, grouped_folds, hold_out
+from bioutils.device import choose_device
+from bioutils.encoders import load_encoder, load_tokenizer
+from bioutils.errors import UsageError, expected
+from bioutils.evaluation.baselines import fit_tfidf
+from bioutils.evaluation.calibration import softmax
+from bioutils.heads.classification import HEADS, make_head
+from bioutils.models import HeadedClassifier, head_notes, save_headed
+from bioutils.relation_inputs import RelationInputs, relation_inputs
+from bioutils.training.arguments import TrainingSettings
+from bioutils.training.frozen import FROZEN, head_logits, train_head
+from bioutils.training.loop import fit, logits_on
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from datasets import Dataset
+
+STRATEGIES = ("fine-tuned", "frozen")
+PROTOCOLS = ("grouped", "published")
+# Twice the rate of other tasks: a head on every token starts from nothing, and six epochs are few.
+FINE_TUNED = TrainingSettings(epochs=8, learning_rate=2e-4, patience=0, max_length=96, metric="accuracy")
+FROZEN_RELATIONS = replace(FROZEN, max_length=128, patience=0, metric="accuracy")
+# The heads of the earlier experiments under their names there: (strategy, name) → our head, its options, and what of the
+# options is as it was and not as it should be.
+ARCHITECTURES: dict[tuple[str, str], tuple[str, dict, dict]] = {
+    ("fine-tuned", "MLP"): ("linear", {}, {}),
+    ("fine-tuned", "CNN"): ("CNN", {"filters": 8, "hidden": 0}, {"pooling": "average"}),
+    ("fine-tuned", "CNN_seg"): ("CNN_seg", {}, {"pooling": "average", "bounded": True}),
+    ("fine-tuned", "entities"): ("entities", {}, {}),
+    ("frozen", "RNN"): ("RNN", {}, {}),
+    ("frozen", "CNN"): ("CNN", {}, {"pooling": "words"}),
+    ("frozen", "CNN_RNN"): ("CNN_RNN", {}, {"pooling": "average"}),
+    ("frozen", "CNN_RNN_parallel"): ("CNN_RNN_parallel", {}, {"pooling": "average"}),
+    ("frozen", "CNN_seg"): ("CNN_seg", {}, {"pooling": "average", "bounded": True}),
+    ("frozen", "entities"): ("entities", {}, {}),
+}
+
+
+class Fold(NamedTuple):
+    """Row numbers to train on, to choose the epoch by and to test on."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True)
+class Task:
+    """The examples of a corpus in order, their labels as numbers, and what they belong to."""
+
+    corpus: RelationCorpus
+    examples: list[Example]
+    parts: np.ndarray  # (examples,) of names
+    labels: np.ndarray  # (examples,) of numbers
+    groups: np.ndarray  # (examples,) of names
+
+    @property
+    def names(self) -> list[str]:
+        """The labels in the order of their numbers."""
+        return list(self.corpus.labels)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One repeat: a probability for each test row, from the fold that did not train on it, and how training went.
+
+    ``history``: one row a fold and epoch. ``seconds``: training and, for a frozen encoder, its vectors.
+    """
+
+    seed: int
+    rows: np.ndarray
+    fold: np.ndarray
+    probabilities: np.ndarray
+    history: "pd.DataFrame"
+    best_epochs: list[int]
+    seconds: float
+    facts: dict[str, Any]
+
+
+def make_task(corpus: RelationCorpus) -> Task:
+    """The annotated pairs of a corpus; where its labels have a "false" and its documents do not list them, all other pairs too."""
+    listed = any(r.type == NEGATIVE for d in corpus.documents for r in d.relations)
+    negatives = NEGATIVE in corpus.labels and not listed
+    found, parts = [], []
+    for part, documents in corpus.parts.items():
+        here = examples(documents, negatives=negatives, types=PAIRS.get(corpus.name))
+        found += here
+        parts += [part] * len(here)
+    if not found:
+        raise UsageError(f"{corpus.name} has no relation to learn from. Fetch the whole corpus.")
+    labels = np.array([corpus.labels.index(example.label) for example in found])
+    return Task(corpus, found, np.array(parts), labels, np.array([example.group for example in found]))
+
+
+PAIRS = {"chemprot": [("CHEMICAL", "GENE-Y"), ("CHEMICAL", "GENE-N")]}
+
+
+def make_folds(task: Task, *, protocol: str = "grouped", folds: int = 5, seed: int = 0) -> list[Fold]:
+    """Who trains and who tests.
+
+    ``grouped``: ``folds`` parts of all examples, by label and abstract; 1 takes the first of five alone. ``published``: the
+    corpus' own training, validation and test parts, or, where it has none, contiguous blocks in the files' order. Where
+    there is no validation part a tenth of the training rows, by abstract, chooses the epoch. Raises UsageError for an unknown
+    protocol and for more folds than there are documents.
+    """
+    if protocol not in PROTOCOLS:
+        raise UsageError(expected("protocol", "a known one", protocol, available=PROTOCOLS))
+    if folds < 1:
+        raise UsageError(expected("folds", "1 or more", folds))
+    rows = np.arange(len(task.examples))
+    if protocol == "published" and "test" in task.parts:
+        train, held, test = (rows[task.parts == part] for part in ("train", "validation", "test"))
+        if len(held):
+            return [Fold(train, held, test)]
+        pairs = [(train, test)]
+    elif protocol == "published":
+        pairs = contiguous_folds(len(rows), n=max(2, folds))
+    else:
+        pairs = grouped_folds(task.labels, task.groups, n=folds if folds > 1 else 5, seed=seed)[
+            : folds if folds > 1 else 1
+        ]
+    return [Fold(*hold_out(train, task.labels, task.groups, seed=seed), test) for train, test in pairs]
+
+
+def run_trial(
+    task: Task,
+    folds: Sequence[Fold],
+    *,
+    strategy: str,
+    head: str,
+    marking: str,
+    encoder: str,
+    settings: TrainingSettings | None = None,
+    faithful: bool = False,
+    out: Path | str,
+    cache: Path | str | None = None,
+    keep_model: bool = False,
+    progress: bool = True,
+) -> Trial:
+    """One repeat over all folds with ``settings.seed``. ``faithful`` takes the earlier experiments' form of the head.
+
+    ``out``: where a fine-tuned fold is trained; its weights stay there (``fold-0/model``) only with ``keep_model``.
+    ``cache``: where a frozen encoder's vectors are kept (``out/cache``). Raises UsageError for unknown names and for marker
+    tokens on a frozen encoder, which would never learn them.
+    """
+    import pandas as pd
+
+    name, options = architecture(strategy, head, faithful=faithful)
+    settings = settings or (FINE_TUNED if strategy == "fine-tuned" else FROZEN_RELATIONS)
+    started = time.perf_counter()
+    one_fold = _fine_tuned(task, encoder, marking, settings, name, options, Path(out), keep_model, progress)
+    if strategy == "frozen":
+        one_fold = _frozen(
+            task, encoder, marking, settings, name, options, Path(cache or Path(out) / "cache"), progress
+        )
+    rows, which, logits, histories, best = [], [], [], [], []
+    for number, fold in enumerate(folds):
+        found, history, epoch, facts = one_fold(number, fold)
+        rows.append(fold.test)
+        which.append(np.full(len(fold.test), number))
+        logits.append(found)
+        histories.append(history.assign(fold=number))
+        best.append(epoch)
+    return Trial(
+        settings.seed, np.concatenate(rows), np.concatenate(which), softmax(np.concatenate(logits)),
+        pd.concat(histories, ignore_index=True), best, time.perf_counter() - started, facts,
+    )  # fmt: skip
+
+
+def architecture(strategy: str, head: str, *, faithful: bool = False) -> tuple[str, dict[str, Any]]:
+    """Our head and its options for a name of the earlier experiments. Raises UsageError for what there is not."""
+    if strategy not in STRATEGIES:
+        raise UsageError(expected("strategy", "a known one", strategy, available=STRATEGIES))
+    if (strategy, head) not in ARCHITECTURES:
+        known = [name for kind, name in ARCHITECTURES if kind == strategy]
+        raise UsageError(expected("head", f"one for a {strategy} encoder", head, available=known))
+    name, options, earlier = ARCHITECTURES[strategy, head]
+    return name, options | (earlier if faithful else {})
+
+
+def _fine_tuned(task, encoder, marking, settings, head, options, out: Path, keep_model: bool, progress: bool):
+    tokenizer = load_tokenizer(encoder)
+    if marking == "markers":
+        tokenizer.add_tokens(marker_tokens(task.examples), special_tokens=True)
+    inputs = relation_inputs(task.examples, tokenizer, marking=marking, max_length=settings.max_length)
+    data = relation_dataset(task, inputs)
+
+    def fold(number: int, rows: Fold):
+        model = new_relation_model(
+            task.names, len(tokenizer), encoder=encoder, head=head, options=options, seed=settings.seed
+        )
+        facts = head_notes(head, options, task.names, encoder, model.encoder, model.spec) | {"marking": marking}
+        parts = {"train": data.select(rows.train), "validation": data.select(rows.validation)}
+        result = fit(
+            model, tokenizer, parts, encoder=encoder, settings=settings, out=out / f"fold-{number}",
+            writers=[save_headed(model, tokenizer)] if keep_model else [], facts=facts, progress=progress,
+        )  # fmt: skip
+        logits = logits_on(model, tokenizer, data.select(rows.test))
+        if not keep_model:
+            shutil.rmtree(result.model_dir, ignore_errors=True)
+        return logits, result.history, result.best_epoch, _facts(inputs, model)
+
+    return fold
+
+
+def _frozen(task, encoder, marking, settings, head, options, cache: Path, progress: bool):
+    if marking == "markers":
+        known = ["none", "mask", "enclose"]
+        raise UsageError(expected("marking", "one a frozen encoder has words for", marking, available=known))
+    state: dict[str, Any] = {}
+
+    def fold(number: int, rows: Fold):
+        if not state:  # once for all folds
+            tokenizer, model = load_tokenizer(encoder), load_encoder(encoder)
+            inputs = relation_inputs(task.examples, tokenizer, marking=marking, max_length=settings.max_length)
+            spec = FeatureSpec(layer=FROZEN_LAYER, max_length=settings.max_length, marking=marking)
+            texts = [mark(example, marking).text for example in task.examples]
+            features = cached_features(
+                texts, encoder=encoder, spec=spec, folder=cache, model=model, tokenizer=tokenizer,
+                input_ids=inputs.input_ids, progress=progress,
+            )  # fmt: skip
+            state.update(features=features, inputs=inputs)
+        features, inputs = state["features"], state["inputs"]
+        more = (
+            {"segments": inputs.segments, "swapped": inputs.swapped} if getattr(HEADS[head], "places", False) else None
+        )
+        result = train_head(
+            features, task.labels, features, task.labels, head=head, n_labels=len(task.names), settings=settings,
+            rows=rows.train, validation_rows=rows.validation, more=more, progress=progress, **options,
+        )  # fmt: skip
+        logits = head_logits(result.head, features, rows=rows.test, more=more)
+        return logits, result.history, result.best_epoch, _facts(inputs, result.head)
+
+    return fold
+
+
+FROZEN_LAYER: int | str = -1
+
+
+def _facts(inputs: RelationInputs, model) -> dict[str, Any]:
+    weights = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return {"n_windowed": inputs.n_windowed, "n_elided": inputs.n_elided, "n_weights": weights}
+
+
+def new_relation_model(
+    labels: Sequence[str], n_tokens: int, *, encoder: str, head: str, options: dict[str, Any], seed: int
+) -> HeadedClassifier:
+    """An encoder with room for ``n_tokens`` (marks added) under an untrained head; new weights depend on ``seed`` alone."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        # With gradients, on CPU and on short texts, torch's fused attention is slower than the plain one.
+        base = load_encoder(encoder, attention=choose_device().type == "cpu")
+        if n_tokens > base.get_input_embeddings().num_embeddings:
+            base.resize_token_embeddings(n_tokens)
+    kind = HEADS[head]
+    spec = FeatureSpec(pooling="cls" if kind.pooled else "tokens")
+    made = make_head(head, encoded_width(base, spec.layer), len(labels), seed=seed, **options)
+    return HeadedClassifier(base, made, list(labels), spec, frozen=False)
+
+
+def relation_dataset(task: Task, inputs: RelationInputs) -> "Dataset":
+    """Columns text, label, input_ids, length, segments, swapped: what ``loop.fit`` trains on."""
+    from datasets import ClassLabel, Dataset
+
+    columns = {
+        "text": [example.text for example in task.examples],
+        "label": task.labels,
+        "input_ids": inputs.input_ids,
+        "length": [len(ids) for ids in inputs.input_ids],
+        "segments": inputs.segments.tolist(),
+        "swapped": inputs.swapped,
+    }
+    data = Dataset.from_dict(columns)
+    features = data.features.copy()
+    features["label"] = ClassLabel(names=task.names)
+    return Dataset.from_dict(columns, features=features)
+
+
+def baseline_trial(task: Task, folds: Sequence[Fold], *, model: str = "svm", seed: int = 0) -> Trial:
+    """TF-IDF of the words between and around the entities, under a linear model, on the same folds."""
+    import pandas as pd
+
+    texts = [around(example) for example in task.examples]
+    started, rows, which, found = time.perf_counter(), [], [], []
+    for number, fold in enumerate(folds):
+        train = np.concatenate([fold.train, fold.validation])  # it has no epoch to choose
+        fitted = fit_tfidf([texts[i] for i in train], task.labels[train], model=model, seed=seed)
+        probabilities = np.zeros((len(fold.test), len(task.names)))
+        probabilities[:, fitted.classes] = fitted.predict_proba([texts[i] for i in fold.test])
+        rows.append(fold.test)
+        which.append(np.full(len(fold.test), number))
+        found.append(probabilities)
+    return Trial(
+        seed, np.concatenate(rows), np.concatenate(which), np.concatenate(found), pd.DataFrame(), [],
+        time.perf_counter() - started, {"model": model},
+    )  # fmt: skip
