@@ -1,4 +1,4 @@
-"""The command line: ``bioutils run | score | report | data | doctor``.
+"""The command line: ``bioutils run | score | stats | report | data | doctor``.
 
 Exit codes: 0 done; 1 the work failed, with what failed named; 2 the call is wrong; 130 interrupted. A user's mistake shows one
 message and no traceback (``BIOUTILS_DEBUG=1`` shows it). Each command imports what it needs itself, so that help is instant.
@@ -32,6 +32,14 @@ SCORE_EXAMPLES = """examples:
   bioutils score papers.csv --column id=PMID --column abstract=AB --out scores.csv
 
 Writes a row an abstract to FILE and a row a sentence to FILE with .sentences before its ending."""
+
+STATS_EXAMPLES = """examples:
+  bioutils stats outputs/quick/09_relation_extraction/results
+  bioutils stats results/minilm results/scibert --out comparison.png
+  bioutils stats outputs/seeds                          runs of the suite: accuracy and macro F1
+
+Each .res file (a line a repeat: precision recall fscore) is a group. Of exactly two groups the difference is tested: means and
+effect sizes, and where the .pred files beside them are about the same examples, approximate randomisation and McNemar's test."""
 
 DATA_EXAMPLES = """examples:
   bioutils data list
@@ -86,6 +94,21 @@ def build_parser() -> argparse.ArgumentParser:
     report = _add(commands, "report", "make the page of a run again", "example:\n  bioutils report outputs/quick")
     report.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
     report.set_defaults(call=_report)
+
+    stats = _add(commands, "stats", "min, max, mean, spread and tests over repeated runs", STATS_EXAMPLES)
+    stats.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="folder with .res files, or of finished runs"
+    )
+    stats.add_argument("--out", type=Path, metavar="FILE", help="a box plot of the scores (.png, .svg or .pdf)")
+    stats.add_argument(
+        "--exchanges",
+        type=_at_least(100),
+        default=10_000,
+        metavar="N",
+        help="of the randomisation test (default: %(default)s)",
+    )
+    stats.add_argument("--seed", type=int, default=0, help="of the randomisation test (default: %(default)s)")
+    stats.set_defaults(call=_stats)
 
     data = _add(commands, "data", "list, fetch or check the corpora", DATA_EXAMPLES)
     actions = data.add_subparsers(dest="action", metavar="list|fetch|check", required=True)
@@ -235,15 +258,40 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _stats(arguments: argparse.Namespace) -> int:
+    from bioutils.comparison import compare, describe, read_groups, table
+
+    if arguments.out and arguments.out.suffix not in (".png", ".svg", ".pdf"):
+        raise UsageError(expected("--out", "a .png, .svg or .pdf file", str(arguments.out)))
+    groups = read_groups(arguments.folders)
+    found = table(groups)
+    numbers = [[name, score, str(n), *(f"{value:.4f}" for value in rest)] for name, score, n, *rest in found.to_numpy()]
+    print(format_table([("group", "score", "n", "min", "max", "mean", "std", "95 % low", "95 % high"), *numbers]))
+    if len(groups) == 2:
+        comparison = compare(*groups, n_random=arguments.exchanges, seed=arguments.seed)
+        print("\n" + describe(comparison, *(group.name for group in groups)))
+    if arguments.out:
+        from bioutils.files import atomic_path
+        from bioutils.plots.runs import score_boxes
+
+        columns = groups[0].columns
+        drawn = {group.name: group.scores for group in groups if group.columns == columns}
+        with atomic_path(arguments.out) as temporary:
+            score_boxes(drawn, columns).figure.savefig(temporary, bbox_inches="tight", dpi=150)
+        print(f"\n{arguments.out}")
+    return 0
+
+
 def _data_list(arguments: argparse.Namespace) -> int:
-    from bioutils.corpora import CORPORA, find_root
+    from bioutils.corpora import CORPORA, find_root, project_data
 
     rows = [("corpus", "task", "licence", "where")]
     for name, corpus in CORPORA.items():
         try:
             where = str(find_root(name, data_root=arguments.data_root))
         except BioutilsError:
-            where = "only the sample; " + (f"bioutils data fetch {name}" if corpus.url else "get the whole by hand")
+            sample = "only the sample; " if (project_data() / "sample" / name).is_dir() else ""
+            where = sample + (f"bioutils data fetch {name}" if corpus.url else "get the whole by hand")
         rows.append((name, corpus.task, corpus.licence, where))
     print(format_table(rows))
     return 0

@@ -223,6 +223,10 @@ def check(
     name: str, *, data_root: str | Path | None = None, sample: bool = False, file: Path | None = None
 ) -> dict[str, Any]:
     """Counts of a corpus (or of one ``file`` of it), read whole. Raises DataError, with the offenders, when it is broken."""
+    from bioutils.corpora import relations
+
+    if name in relations.FORMS:
+        return relations.check(name, data_root=data_root, sample=sample)
     path = file or find_file(name, data_root=data_root, sample=sample)
     counts = _go_counts(path) if name == "go" else _abstract_counts(path)
     return {"file": str(path), "sha256": sha256(path), **counts}

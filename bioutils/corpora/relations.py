@@ -10,9 +10,9 @@ from pathlib import Path
 from bioutils.corpora import find_root
 from bioutils.corpora.brat import read_brat
 from bioutils.corpora.chemprot import EVALUATED, read_original, read_sentences
+from bioutils.corpora.ddi import KNOWN_FAULTS, read_ddi
 from bioutils.corpora.ddi import TYPES as DDI_TYPES
-from bioutils.corpora.ddi import read_ddi
-from bioutils.corpora.records import Document, Span
+from bioutils.corpora.records import Document, Span, counts
 from bioutils.corpora.tabular import read_anonymised
 from bioutils.errors import DataError, UsageError, expected
 from bioutils.text import sentences
@@ -293,3 +293,27 @@ def label_counts(found: Iterable[Example], labels: Sequence[str]) -> dict[str, i
     """How many examples each label has, in the labels' order."""
     n = Counter(example.label for example in found)
     return {label: n[label] for label in labels}
+
+
+def check(name: str, *, data_root: str | Path | None = None, sample: bool = False) -> dict[str, object]:
+    """What lies there of a corpus, read whole: counts by part, pairs with several labels, and its known faults."""
+    root = find_root(name, data_root=data_root, sample=sample)
+    found: dict[str, object] = {"folder": str(root)}
+    for form in FORMS[name]:
+        if not _lies_there(name, form, root):
+            continue
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            corpus = read_relations(name, data_root=data_root, sample=sample, form=form)
+        for part, documents in corpus.parts.items():
+            where = f"{form}, {part}: " if part != "all" else f"{form}: "
+            found |= {where + what: n for what, n in counts(documents).items()}
+            if several := several_labels(examples(documents)):
+                found[where + "pairs with several labels"] = len(several)
+        found |= {
+            f"{form}, left out {i}": str(w.message) for i, w in enumerate(told, 1) if "left out" in str(w.message)
+        }
+    faults = KNOWN_FAULTS if name == "ddi" and f"{FORMS[name][0]}, train: documents" in found else ()
+    return found | {
+        "offenders": "none" + "".join(f", but for the known {fault} (offsets taken)" for fault in sorted(faults))
+    }

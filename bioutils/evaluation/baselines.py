@@ -48,7 +48,8 @@ def fit_tfidf(
 ) -> Baseline:
     """TF-IDF of words and word pairs under one of ``MODELS``; ``lsa`` > 0 puts that many latent dimensions between.
 
-    The default, a linear SVM, is the strongest of the cheap ones on short definitions. Labels that no row has get no column (``Baseline.classes``).
+    The default, a linear SVM, is the strongest of the cheap ones on short definitions. Labels that no row has get no column
+    (``Baseline.classes``).
     """
     from sklearn.decomposition import TruncatedSVD
     from sklearn.dummy import DummyClassifier

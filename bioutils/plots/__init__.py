@@ -8,6 +8,7 @@ from bioutils.plots.calibration import reliability_diagram, risk_coverage_curve,
 from bioutils.plots.data import aspect_pie, counts_bar, length_histogram, token_lengths, word_cloud, word_count_boxes
 from bioutils.plots.epochs import epoch_lines, map_frames, similarity_heatmap
 from bioutils.plots.ontology import ancestry, most_connected_terms
+from bioutils.plots.runs import missed_by, run_curves, score_boxes
 from bioutils.plots.scores import confusion_heatmap, interval_bars, learning_curves, stacked_aspect_bars
 from bioutils.plots.style import ASPECT_COLOURS, PALETTE, new_axes, use_style
 from bioutils.plots.training import cost_against_score, range_test_curve, scores_by_size
@@ -29,11 +30,14 @@ __all__ = [
     "learning_curves",
     "length_histogram",
     "map_frames",
+    "missed_by",
     "most_connected_terms",
     "new_axes",
     "range_test_curve",
     "reliability_diagram",
     "risk_coverage_curve",
+    "run_curves",
+    "score_boxes",
     "scores_by_size",
     "similarity_heatmap",
     "stacked_aspect_bars",

@@ -95,7 +95,7 @@ class Trial:
 
 
 def make_task(corpus: RelationCorpus) -> Task:
-    """The annotated pairs of a corpus; where its labels have a "false" and its documents do not list them, all other pairs too."""
+    """The annotated pairs of a corpus; where it has a label "false" and lists no such pair, all other pairs too."""
     listed = any(r.type == NEGATIVE for d in corpus.documents for r in d.relations)
     negatives = NEGATIVE in corpus.labels and not listed
     found, parts = [], []
@@ -149,12 +149,14 @@ def run_trial(
     encoder: str,
     settings: TrainingSettings | None = None,
     faithful: bool = False,
+    layer: int | str = -1,
     out: Path | str,
     cache: Path | str | None = None,
     keep_model: bool = False,
     progress: bool = True,
 ) -> Trial:
     """One repeat over all folds with ``settings.seed``. ``faithful`` takes the earlier experiments' form of the head.
+    ``layer``: of a frozen encoder (``cache.FeatureSpec``).
 
     ``out``: where a fine-tuned fold is trained; its weights stay there (``fold-0/model``) only with ``keep_model``.
     ``cache``: where a frozen encoder's vectors are kept (``out/cache``). Raises UsageError for unknown names and for marker
@@ -165,11 +167,11 @@ def run_trial(
     name, options = architecture(strategy, head, faithful=faithful)
     settings = settings or (FINE_TUNED if strategy == "fine-tuned" else FROZEN_RELATIONS)
     started = time.perf_counter()
-    one_fold = _fine_tuned(task, encoder, marking, settings, name, options, Path(out), keep_model, progress)
+    common = task, encoder, marking, settings, name, options
     if strategy == "frozen":
-        one_fold = _frozen(
-            task, encoder, marking, settings, name, options, Path(cache or Path(out) / "cache"), progress
-        )
+        one_fold = _frozen(*common, layer, Path(cache or Path(out) / "cache"), progress)
+    else:
+        one_fold = _fine_tuned(*common, Path(out), keep_model, progress)
     rows, which, logits, histories, best = [], [], [], [], []
     for number, fold in enumerate(folds):
         found, history, epoch, facts = one_fold(number, fold)
@@ -220,7 +222,7 @@ def _fine_tuned(task, encoder, marking, settings, head, options, out: Path, keep
     return fold
 
 
-def _frozen(task, encoder, marking, settings, head, options, cache: Path, progress: bool):
+def _frozen(task, encoder, marking, settings, head, options, layer, cache: Path, progress: bool):
     if marking == "markers":
         known = ["none", "mask", "enclose"]
         raise UsageError(expected("marking", "one a frozen encoder has words for", marking, available=known))
@@ -230,7 +232,7 @@ def _frozen(task, encoder, marking, settings, head, options, cache: Path, progre
         if not state:  # once for all folds
             tokenizer, model = load_tokenizer(encoder), load_encoder(encoder)
             inputs = relation_inputs(task.examples, tokenizer, marking=marking, max_length=settings.max_length)
-            spec = FeatureSpec(layer=FROZEN_LAYER, max_length=settings.max_length, marking=marking)
+            spec = FeatureSpec(layer=layer, max_length=settings.max_length, marking=marking)
             texts = [mark(example, marking).text for example in task.examples]
             features = cached_features(
                 texts, encoder=encoder, spec=spec, folder=cache, model=model, tokenizer=tokenizer,
@@ -249,9 +251,6 @@ def _frozen(task, encoder, marking, settings, head, options, cache: Path, progre
         return logits, result.history, result.best_epoch, _facts(inputs, result.head)
 
     return fold
-
-
-FROZEN_LAYER: int | str = -1
 
 
 def _facts(inputs: RelationInputs, model) -> dict[str, Any]:
