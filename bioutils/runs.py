@@ -27,7 +27,7 @@ PARAMETERS: dict[str, tuple[type, Any, str]] = {
     "encoder": (str, bool, "a short name, a folder or a hub id"),
     "seed": (int, lambda v: 0 <= v < 2**32, "a whole number, 0 or more"),
     "run_dir": (str, lambda v: True, "a folder, or '' for one under outputs/"),
-    "split": (str, lambda v: v in ("random", "grouped"), "'random' or 'grouped'"),
+    "split": (str, lambda v: v in ("random", "grouped", "published"), "'random', 'grouped' or 'published'"),
     "train_size": (int, lambda v: v >= 0, "a whole number; 0 = all"),
     "eval_size": (int, lambda v: v >= 0, "a whole number; 0 = all"),
     "max_length": (int, lambda v: v >= 4, "a number of tokens, 4 or more"),

@@ -167,21 +167,32 @@ def load(
     seed: int = 42,
     train_size: int = 0,
     eval_size: int = 0,
+    marking: str = "enclose",
 ) -> "DatasetDict":
     """The corpus as ``DatasetDict(train, validation, test)`` with columns ``go_id, name, text, label``.
 
     70, 10 and 20 % of the rows, stratified by label; ``split="grouped"`` keeps near copies in one part. ``train_size``
     and ``eval_size`` (validation and test, each) draw fewer rows, stratified; 0 takes all. The label is a ClassLabel in
     the order biological_process, cellular_component, molecular_function; ``info.description`` names file, release and checksum.
+    Corpora of relations: ``relation_dataset`` says which columns and splits, and how ``marking`` shows the two entities.
     Raises UsageError on a size that is not there.
     """
     from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features, Value
 
     from bioutils.corpora import splits
     from bioutils.corpora.obo import ASPECTS
+    from bioutils.corpora.relations import FORMS
 
-    if corpus(name).name != "go":
-        raise UsageError(expected("corpus", "one with labels", name, available=["go"]))
+    sizes = {"train": train_size, "validation": eval_size, "test": eval_size}
+    if corpus(name).name in FORMS:
+        from bioutils.corpora.relation_dataset import relation_dataset
+
+        return relation_dataset(
+            name, data_root=data_root, sample=sample, split=split, seed=seed, train_size=train_size, eval_size=eval_size,
+            marking=marking,
+        )  # fmt: skip
+    if name != "go":
+        raise UsageError(expected("corpus", "one with labels", name, available=["go", *FORMS]))
     if split not in ("random", "grouped"):
         raise UsageError(expected("split", "a known one", split, available=["random", "grouped"]))
     graph, table = go_table(data_root=data_root, sample=sample)
@@ -205,7 +216,6 @@ def load(
     info = DatasetInfo(
         features=features, description=version, license=corpus(name).licence, citation=corpus(name).citation
     )
-    sizes = {"train": train_size, "validation": eval_size, "test": eval_size}
     return DatasetDict(
         {
             part: Dataset.from_pandas(

@@ -5,6 +5,7 @@ matplotlib and its friends are imported when something is drawn, so that the com
 
 from bioutils.plots.attention import attends_to_lines, attention_heatmap, attribution_bars, entropy_heatmaps
 from bioutils.plots.calibration import reliability_diagram, risk_coverage_curve, ternary
+from bioutils.plots.corpora import distance_heatmaps, length_lines, word_bars
 from bioutils.plots.data import aspect_pie, counts_bar, length_histogram, token_lengths, word_cloud, word_count_boxes
 from bioutils.plots.epochs import epoch_lines, map_frames, similarity_heatmap
 from bioutils.plots.ontology import ancestry, most_connected_terms
@@ -24,11 +25,13 @@ __all__ = [
     "confusion_heatmap",
     "cost_against_score",
     "counts_bar",
+    "distance_heatmaps",
     "entropy_heatmaps",
     "epoch_lines",
     "interval_bars",
     "learning_curves",
     "length_histogram",
+    "length_lines",
     "map_frames",
     "missed_by",
     "most_connected_terms",
@@ -44,6 +47,7 @@ __all__ = [
     "ternary",
     "token_lengths",
     "use_style",
+    "word_bars",
     "word_cloud",
     "word_count_boxes",
 ]
