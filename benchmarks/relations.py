@@ -15,7 +15,8 @@ from pathlib import Path
 from bioutils.corpora.relations import read_relations
 from bioutils.evaluation.classification import evaluate
 from bioutils.result_files import Predictions, file_tag, write_results
-from bioutils.training.relations import FINE_TUNED, FROZEN_RELATIONS, baseline_trial, make_folds, make_task, run_trial
+from bioutils.training.relation_tasks import baseline_trial, make_folds, make_task
+from bioutils.training.relations import FINE_TUNED, FROZEN_RELATIONS, run_trial
 
 KEYS = ("corpus", "form", "protocol", "folds", "strategy", "head", "marking", "encoder", "epochs", "learning_rate", "max_length",
         "batch_size", "faithful", "layer", "seed")  # fmt: skip

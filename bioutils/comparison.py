@@ -59,7 +59,7 @@ def read_groups(folders: Sequence[Path | str]) -> list[Group]:
         if not folder.is_dir():
             raise UsageError(expected("DIR", "a folder", str(folder)))
         files = sorted(folder.rglob("*.res"))
-        here = [_from_res(path) for path in files] or _from_runs(folder)
+        here = [_from_res(path) for path in files] or read_runs(folder)
         if not here:
             raise UsageError(expected(str(folder), "a folder with .res files or finished runs", "neither"))
         found += here
@@ -80,9 +80,10 @@ def _from_res(path: Path) -> Group:
     return Group(re.sub(r"result_[^_]*_(micro|macro)$", r" (\1)", path.stem), COLUMNS, read_res(path), known)
 
 
-def _from_runs(folder: Path) -> list[Group]:
+def read_runs(folder: Path | str) -> list[Group]:
+    """A group for each notebook among the finished runs under a folder: accuracy and macro-F1 of their ``metrics.json``."""
     runs = defaultdict(list)
-    for path in sorted(folder.rglob("metrics.json")):
+    for path in sorted(Path(folder).rglob("metrics.json")):
         metrics = read_json(path)
         if all(name in metrics for name in METRICS):
             match = NOTEBOOK.match(path.parent.name)
@@ -131,9 +132,11 @@ def describe(comparison: Comparison, first: str, second: str) -> str:
     """The comparison in lines of text."""
     lines = [f"{first} against {second}"]
     for name, found in comparison.means.items():
+        spread = "(one repeat tells no interval)"
+        if np.isfinite(found["low"]):
+            spread = f"(95 % interval {found['low']:+.4f} to {found['high']:+.4f}), Cohen's d {found['cohen_d']:+.2f}"
         lines.append(
-            f"  mean {name}: difference {found['difference']:+.4f} (95 % interval {found['low']:+.4f} to "
-            f"{found['high']:+.4f}), Cohen's d {found['cohen_d']:+.2f}, Cliff's delta {found['cliff_delta']:+.2f}"
+            f"  mean {name}: difference {found['difference']:+.4f} {spread}, Cliff's delta {found['cliff_delta']:+.2f}"
         )
     for test in comparison.tests:
         lines.append(

@@ -39,11 +39,11 @@ def top_words(texts: Iterable[str], *, n: int = 20, leave_out: Iterable[str] = (
 
 
 def top_words_by_label(examples: Sequence[Example], labels: Sequence[str], *, n: int = 20) -> "dict[str, pd.Series]":
-    """For each label the most frequent words of its sentences, the ``n`` most frequent of all left out.
+    """For each label the ``n`` most frequent words of its sentences, the twenty most frequent of all left out.
 
     A sentence counts once a label, however many of its pairs have it.
     """
-    overall = top_words({example.text for example in examples}, n=n).index
+    overall = top_words({example.text for example in examples}).index
     texts = {label: {example.text for example in examples if example.label == label} for label in labels}
     return {label: top_words(texts[label], n=n, leave_out=overall) for label in labels if texts[label]}
 

@@ -83,5 +83,6 @@ def missed_by(
     bars = ax.bar(range(n_runs + 1), counts, color=colours)
     ax.bar_label(bars, [f"{c:,}" for c in counts], padding=2, fontsize=9)
     ax.set_xticks(range(n_runs + 1))
+    ax.margins(y=0.12)
     ax.set(xlabel="answers that are wrong", ylabel="examples", title=title)
     return ax
