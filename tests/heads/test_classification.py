@@ -17,7 +17,12 @@ def texts():
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [*((name, {}) for name in HEADS), ("CNN", {"pooling": "average"}), ("CNN", {"pooling": "words"})],
+    [
+        *((name, {}) for name, kind in HEADS.items() if not getattr(kind, "places", False)),
+        ("CNN", {"pooling": "average"}),
+        ("CNN", {"pooling": "words"}),
+        ("CNN_RNN", {"pooling": "max"}),
+    ],
 )
 def test_batch_order_and_padding_change_no_prediction(name, options, texts):
     vectors, mask, lengths = texts
