@@ -50,7 +50,12 @@ def test_an_earlier_header_is_passed_over(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("0.5 0.6\n", "a.res:1: Expected a line"), ("0.5 0.6 x\n", "a.res:1"), ("0.5 0.6 55\n", "a.res:1"), ("precision recall fscore .\n", "No repeat")],
+    [
+        ("0.5 0.6\n", "a.res:1: Expected a line"),
+        ("0.5 0.6 x\n", "a.res:1"),
+        ("0.5 0.6 55\n", "a.res:1"),
+        ("precision recall fscore .\n", "No repeat"),
+    ],
 )
 def test_bad_res(content, message, tmp_path):
     (tmp_path / "a.res").write_text(content)
@@ -78,8 +83,10 @@ def test_stats_reproduce_by_hand(results, capsys):
     assert row["high"] - row["mean"] == pytest.approx(2.262157 * row["std"] / 10**0.5, rel=1e-6)
     assert main(["stats", str(results / "good"), str(results / "bad"), "--out", str(results / "box.png")]) == 0
     printed = capsys.readouterr().out
-    assert f"{row['mean']:.4f}" in printed and f"{row['std']:.4f}" in printed
-    assert "approximate randomisation p = " in printed and "McNemar" in printed
+    assert f"{row['mean']:.4f}" in printed
+    assert f"{row['std']:.4f}" in printed
+    assert "approximate randomisation p = " in printed
+    assert "McNemar" in printed
     assert (results / "box.png").stat().st_size > 5000
 
 

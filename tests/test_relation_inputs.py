@@ -19,7 +19,9 @@ def example(words: list[str], first: int, second: int) -> Example:
     for word in words:
         starts.append(len(text))
         text += word + " "
-    spans = [Span(f"T{i}", "A", ((starts[n], starts[n] + len(words[n])),), words[n]) for i, n in enumerate((first, second))]
+    spans = [
+        Span(f"T{i}", "A", ((starts[n], starts[n] + len(words[n])),), words[n]) for i, n in enumerate((first, second))
+    ]
     return Example("e", "g", text, *spans, "x")
 
 
@@ -29,7 +31,9 @@ def tokenizer(model_dir):
 
 
 def test_segments_by_hand(tokenizer):
-    found = relation_inputs([example("a growth of zinc binds the cell .".split(), 1, 6)], tokenizer, marking="none", max_length=20)
+    found = relation_inputs(
+        [example("a growth of zinc binds the cell .".split(), 1, 6)], tokenizer, marking="none", max_length=20
+    )
     (row,) = found.segments
     words = {s: tokenizer.decode(found.input_ids[0][a:b]) for s, (a, b) in zip(SEGMENTS, row, strict=True)}
     assert words == {
@@ -41,12 +45,16 @@ def test_segments_by_hand(tokenizer):
 
 def test_order_is_that_of_the_text_and_swapped_says_so(tokenizer):
     words = "a growth of zinc binds the cell .".split()
-    forth, back = (relation_inputs([example(words, *p)], tokenizer, marking="none", max_length=20) for p in ((1, 6), (6, 1)))
+    forth, back = (
+        relation_inputs([example(words, *p)], tokenizer, marking="none", max_length=20) for p in ((1, 6), (6, 1))
+    )
     assert (forth.segments == back.segments).all()
     assert (forth.swapped.tolist(), back.swapped.tolist()) == ([0], [1])
 
 
-@pytest.mark.parametrize(("places", "empty"), [([(3, 6), (4, 5)], "between"), ([(3, 5), (3, 5)], "between"), ([(1, 3), (3, 5)], "between")])
+@pytest.mark.parametrize(
+    ("places", "empty"), [([(3, 6), (4, 5)], "between"), ([(3, 5), (3, 5)], "between"), ([(1, 3), (3, 5)], "between")]
+)
 def test_nested_and_touching_entities_leave_an_empty_segment(places, empty):
     found = dict(zip(SEGMENTS, _segments(places, 9), strict=True))
     assert found[empty][0] == found[empty][1]
@@ -55,7 +63,9 @@ def test_nested_and_touching_entities_leave_an_empty_segment(places, empty):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    n=st.integers(2, 60), places=st.lists(st.integers(0, 59), min_size=2, max_size=2, unique=True), length=st.integers(12, 64)
+    n=st.integers(2, 60),
+    places=st.lists(st.integers(0, 59), min_size=2, max_size=2, unique=True),
+    length=st.integers(12, 64),
 )
 def test_windows_keep_both_entities_and_count_what_is_lost(tokenizer, n, places, length):
     first, second = (place % n for place in places)
@@ -68,7 +78,8 @@ def test_windows_keep_both_entities_and_count_what_is_lost(tokenizer, n, places,
     assert len(ids) <= length
     assert len(ids) == min(length, n + 2), "no room is wasted"
     text = tokenizer.decode(ids).split()
-    assert "growth" in text and "zinc" in text
+    assert "growth" in text
+    assert "zinc" in text
     assert (ids[0], ids[-1]) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
     assert found.n_windowed == (n + 2 > length)
     assert found.n_elided == (abs(first - second) + 1 > length - 2)

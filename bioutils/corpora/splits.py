@@ -108,7 +108,8 @@ def hold_out(
     rows: np.ndarray, labels: np.ndarray, groups: np.ndarray, *, seed: int, share: float = VALIDATION
 ) -> tuple[np.ndarray, np.ndarray]:
     """``rows`` in two: to train on, and about ``share`` of them to choose epochs by; by group and label as ``grouped_folds``."""
-    kept, held = grouped_folds(labels[rows], groups[rows], n=max(2, round(1 / share)), seed=seed)[0]
+    n = max(2, min(round(1 / share), len(set(groups[rows]))))
+    kept, held = grouped_folds(labels[rows], groups[rows], n=n, seed=seed)[0]
     return rows[kept], rows[held]
 
 

@@ -56,7 +56,13 @@ def test_writing_and_reading_give_the_same(found, tmp_path_factory):
 
 def test_several_files_a_document_and_archives(tmp_path):
     lines = ANN.splitlines(keepends=True)
-    files = {"x/a.txt": TEXT, "x/a.a1": "".join(lines[:4]), "x/a.a2": "".join(lines[4:5]), "x/._a.txt": "junk", "x/notes.md": "x"}
+    files = {
+        "x/a.txt": TEXT,
+        "x/a.a1": "".join(lines[:4]),
+        "x/a.a2": "".join(lines[4:5]),
+        "x/._a.txt": "junk",
+        "x/notes.md": "x",
+    }
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)

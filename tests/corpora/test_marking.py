@@ -11,7 +11,10 @@ from bioutils.errors import UsageError
 
 
 def example(text: str, first, second, types=("Gene", "Disease")) -> Example:
-    spans = [Span(f"T{i}", t, tuple(p), slice_of(text, p)) for i, (t, p) in enumerate(zip(types, (first, second), strict=True))]
+    spans = [
+        Span(f"T{i}", t, tuple(p), slice_of(text, p))
+        for i, (t, p) in enumerate(zip(types, (first, second), strict=True))
+    ]
     return Example("e", "g", text, *spans, "x")
 
 

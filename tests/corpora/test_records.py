@@ -22,8 +22,11 @@ from bioutils.errors import DataError
 NAMES = st.text(string.ascii_letters + "_-", min_size=1, max_size=8)
 
 
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
+
+
 @st.composite
-def documents(draw, text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)):
+def documents(draw, text=ANY_TEXT):
     """Sound documents: any text, spans of one or more pieces, relations, events and remarks among them."""
     body = draw(text)
     spans = []
@@ -34,9 +37,19 @@ def documents(draw, text=st.text(st.characters(exclude_categories=["Cs"]), min_s
             spans.append(Span(f"T{number + 1}", draw(NAMES), pieces, slice_of(body, pieces)))
     ids = [span.id for span in spans]
     ends = st.sampled_from(ids) if ids else st.nothing()
-    relations = [Relation(f"R{i + 1}", draw(NAMES), draw(ends), draw(ends)) for i in range(draw(st.integers(0, 2)) if ids else 0)]
-    links = [Link("E1", kind, ((kind, draw(ends)), ("Theme", draw(ends)))) for kind in [draw(NAMES)]] if len(ids) > 1 else []
-    remarks = [Remark("#1", "AnnotatorNotes", draw(ends), draw(st.text(string.ascii_letters + " ", max_size=9)))] if ids else []
+    relations = [
+        Relation(f"R{i + 1}", draw(NAMES), draw(ends), draw(ends)) for i in range(draw(st.integers(0, 2)) if ids else 0)
+    ]
+    links = (
+        [Link("E1", kind, ((kind, draw(ends)), ("Theme", draw(ends)))) for kind in [draw(NAMES)]]
+        if len(ids) > 1
+        else []
+    )
+    remarks = (
+        [Remark("#1", "AnnotatorNotes", draw(ends), draw(st.text(string.ascii_letters + " ", max_size=9)))]
+        if ids
+        else []
+    )
     return Document(f"d{draw(st.integers(0, 9))}", body, tuple(spans), tuple(relations), tuple(links), tuple(remarks))
 
 

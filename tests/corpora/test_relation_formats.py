@@ -43,7 +43,10 @@ def test_abstracts_entities_relations(original):
         ({"entities": "9\tT1\tCHEMICAL\t0\t4\tZinc\n"}, r"entities.tsv:1: The abstract 9 is not in"),
         ({"entities": "1\tT1\tCHEMICAL\tx\t4\tZinc\n"}, r"entities.tsv:1: Expected offsets to be whole numbers"),
         ({"entities": "1\tT1\tCHEMICAL\t0\t3\tZinc\n", "relations": " "}, "relations.tsv:1: Expected the line"),
-        ({"relations": RELATIONS + RELATIONS.replace("T2", "T8")}, r"1 relations name entities(.|\n)*line 2: 1 has no T8"),
+        (
+            {"relations": RELATIONS + RELATIONS.replace("T2", "T8")},
+            r"1 relations name entities(.|\n)*line 2: 1 has no T8",
+        ),
     ],
 )
 def test_bad_original_files(change, message, original):
@@ -137,7 +140,10 @@ def test_xml_ends_are_inside_and_a_missing_type_is_int(kind, label, tmp_path):
         (XML.format(type="").replace('"0-3"', '"0-9"'), "is given as 'Zinc'"),
         (XML.format(type="").replace('e2="D1.s0.e1"', 'e2="D1.s0.e7"'), "names D1.s0.e7"),
         ("<document>", "Not XML"),
-        ('<!DOCTYPE d [<!ENTITY a "b">]><document id="D"><sentence id="s" text="&a;"/></document>', "EntitiesForbidden"),
+        (
+            '<!DOCTYPE d [<!ENTITY a "b">]><document id="D"><sentence id="s" text="&a;"/></document>',
+            "EntitiesForbidden",
+        ),
     ],
 )
 def test_bad_xml(content, message, tmp_path):

@@ -38,7 +38,13 @@ def real(name: str) -> Path:
 
 def test_examples_are_the_relations_in_order():
     (found,) = examples([DOCUMENT])
-    assert (found.id, found.group, found.first.text, found.second.text, found.label) == ("d.R1", "g", "Zinc", "PKC", "INHIBITOR")
+    assert (found.id, found.group, found.first.text, found.second.text, found.label) == (
+        "d.R1",
+        "g",
+        "Zinc",
+        "PKC",
+        "INHIBITOR",
+    )
 
 
 def test_negatives_are_the_other_pairs_once_and_never_a_related_one():
@@ -69,11 +75,11 @@ def test_a_document_in_sentences_moves_the_offsets_and_counts_what_it_loses():
 def test_samples_are_as_large_as_promised():
     pgx, chemprot = (read_relations(name, sample=True) for name in ("pgxcorpus", "chemprot"))
     assert len(pgx.documents) >= 150
-    assert set(e.label for e in examples(pgx.documents)) == set(PGX)
+    assert {e.label for e in examples(pgx.documents)} == set(PGX)
     assert any(len(s.pieces) > 1 for d in pgx.documents for s in d.spans)
     assert len({d.group for d in chemprot.documents}) >= 60
     assert list(chemprot.parts) == ["train", "validation", "test"]
-    assert set(e.label for e in examples(chemprot.documents)) <= set(CHEMPROT)
+    assert {e.label for e in examples(chemprot.documents)} <= set(CHEMPROT)
 
 
 def test_label_sets():
@@ -94,7 +100,11 @@ def test_label_sets():
     [
         ({"name": "go"}, UsageError, "Expected corpus to be one of relations, found 'go'"),
         ({"name": "chemprot", "sample": True, "form": "brat"}, UsageError, "Expected form to be one of chemprot"),
-        ({"name": "pgxcorpus", "sample": True, "labels": "fine"}, UsageError, "Expected labels to be a label set of pgxcorpus"),
+        (
+            {"name": "pgxcorpus", "sample": True, "labels": "fine"},
+            UsageError,
+            "Expected labels to be a label set of pgxcorpus",
+        ),
         ({"name": "gad", "data_root": "nowhere"}, DataError, "The corpus 'gad' is in none of"),
     ],
 )
@@ -123,7 +133,9 @@ def test_a_relation_corpus_loads_as_texts(split):
     assert all("<< " in text and " ]]" in text for text in dataset["test"]["text"][:])
     if split == "grouped":
         groups = [set(part["group"][:]) for part in dataset.values()]
-        assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]
+        assert not groups[0] & groups[1]
+        assert not groups[0] & groups[2]
+        assert not groups[1] & groups[2]
 
 
 def test_the_published_split():
@@ -185,7 +197,11 @@ def test_real_gad_ddi_snpphena():
     tsv = read_relations("ddi", data_root=real("ddi"), form="tsv")
     xml = read_relations("ddi", data_root=real("ddi"), form="xml")
     test = {"false": 4737, "mechanism": 302, "effect": 360, "advise": 221, "int": 96}
-    assert label_counts(examples(tsv.parts["test"]), tsv.labels) == label_counts(examples(xml.parts["test"]), xml.labels) == test
+    assert (
+        label_counts(examples(tsv.parts["test"]), tsv.labels)
+        == label_counts(examples(xml.parts["test"]), xml.labels)
+        == test
+    )
     train = label_counts(examples(xml.parts["train"]), xml.labels)
     assert train == {"false": 23771, "mechanism": 1319, "effect": 1687, "advise": 826, "int": 189}
     assert "DDI-DrugBank.d216.s16.e2" in check("ddi", data_root=REAL)["offenders"]

@@ -24,7 +24,8 @@ def test_summary_by_hand():
     half = 4.302653 * found["std"] / np.sqrt(3)  # t(0.975, 2), from a table
     assert (found["low"], found["high"]) == (pytest.approx(0.73 - half), pytest.approx(0.73 + half))
     one = summary([0.5])
-    assert np.isnan(one["std"]) and np.isnan(one["low"])
+    assert np.isnan(one["std"])
+    assert np.isnan(one["low"])
     with pytest.raises(UsageError, match="one or more"):
         summary([])
     table = summary_table({"a": np.array([[1.0, 0.5], [0.0, 0.5]])}, ["x", "y"])
@@ -112,7 +113,10 @@ def test_intervals_over_documents_are_wider_where_documents_hang_together():
     truth = np.zeros(600, dtype=int)
     probabilities = np.eye(2)[np.where(right, 0, 1)]
     groups = np.repeat(np.arange(30), 20)
-    rows, documents = (evaluate(truth, probabilities, ["a", "b"], groups=g, n_bootstrap=2000).interval("accuracy") for g in (None, groups))
+    rows, documents = (
+        evaluate(truth, probabilities, ["a", "b"], groups=g, n_bootstrap=2000).interval("accuracy")
+        for g in (None, groups)
+    )
     assert documents[1] - documents[0] > 3 * (rows[1] - rows[0])
     alone = evaluate(truth, probabilities, ["a", "b"], groups=np.arange(600), n_bootstrap=4000).interval("accuracy")
     assert alone == pytest.approx(rows, abs=0.01)

@@ -41,7 +41,12 @@ def test_neighbours_and_padding_change_no_prediction(name, options, texts):
     assert together.shape == (3, 4)
     assert together.isfinite().all()
     for i, length in enumerate(mask.sum(1)):
-        alone = head(vectors[i : i + 1, :length], mask[i : i + 1, :length], segments=SEGMENTS[i : i + 1], swapped=SWAPPED[i : i + 1])
+        alone = head(
+            vectors[i : i + 1, :length],
+            mask[i : i + 1, :length],
+            segments=SEGMENTS[i : i + 1],
+            swapped=SWAPPED[i : i + 1],
+        )
         assert torch.allclose(together[i], alone[0], atol=1e-5)
     wider = torch.nn.functional.pad(vectors, (0, 0, 0, 4), value=50.0)
     again = head(wider, torch.nn.functional.pad(mask, (0, 4)), segments=SEGMENTS, swapped=SWAPPED)
