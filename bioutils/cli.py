@@ -291,7 +291,7 @@ def _data_list(arguments: argparse.Namespace) -> int:
             where = str(find_root(name, data_root=arguments.data_root))
         except BioutilsError:
             sample = "only the sample; " if (project_data() / "sample" / name).is_dir() else ""
-            where = sample + (f"bioutils data fetch {name}" if corpus.url else "get the whole by hand")
+            where = sample + (f"bioutils data fetch {name}" if corpus.releases else "get the whole by hand")
         rows.append((name, corpus.task, corpus.licence, where))
     print(format_table(rows))
     return 0

@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Release:
+    """A file to download: where to, below the corpus' folder, from where, and its checksum where the address never changes."""
+
+    path: str
+    url: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Corpus:
     """What a corpus is, the files it may lie in (the first that exists counts), and its official release.
 
@@ -27,9 +36,16 @@ class Corpus:
     files: tuple[str, ...]
     licence: str
     citation: str
-    url: str | None = None  # None: to be got by hand
+    releases: tuple[Release, ...] = ()  # none: to be got by hand
     endings: tuple[str, ...] = ()
 
+
+GITHUB = "https://raw.githubusercontent.com"
+CHEMPROT_SENTENCES = (
+    f"{GITHUB}/hafianewalid/Transfer-Learning-Architectures-for-Biomedical-Relation-Extraction/"
+    "77501f65e9a1db1bc9028da4c3884df6d8724ad4/data/chemprot"
+)
+BIO_ELECTRA = f"{GITHUB}/etetteh/bio-electra/cbce0521063933d723fc1300a9ec9d9261670b0c/downstream"
 
 CORPORA = {
     corpus.name: corpus
@@ -40,7 +56,7 @@ CORPORA = {
             ("go-basic.obo", "go-basic.obo.gz", "go.obo", "go-subset.obo.gz", "go-sample.obo"),
             "CC BY 4.0",
             "Ashburner et al. 2000, Nature Genetics 25:25; Gene Ontology Consortium 2023, Genetics 224:iyad031",
-            "https://purl.obolibrary.org/obo/go/go-basic.obo",
+            (Release("go-basic.obo", "https://purl.obolibrary.org/obo/go/go-basic.obo"),),
             (".obo", ".obo.gz"),
         ),
         Corpus(
@@ -56,6 +72,13 @@ CORPORA = {
             ("PGxCorpus.tar.gz", "PGxCorpus.tar"),
             "CC BY-NC 4.0: not for commerce",
             "Legrand et al. 2020, Scientific Data 7:3",
+            (
+                Release(
+                    "PGxCorpus.tar",
+                    f"{GITHUB}/practikpharma/PGxCorpus/067513c1ed0ad55c28e62aef5a5bc14b6945595e/PGxCorpus.tar",
+                    "615d2a3b33c2d86b78b2e833b586e53280cb91736c359796f772b92d519c5462",
+                ),
+            ),
         ),
         Corpus(
             "chemprot",
@@ -63,6 +86,14 @@ CORPORA = {
             ("sentences/train.txt", "original/chemprot_training_abstracts.tsv", "blurb/dev.tsv"),
             "research use (BioCreative VI)",
             "Krallinger et al. 2017, BioCreative VI",
+            tuple(
+                Release(f"sentences/{part}.txt", f"{CHEMPROT_SENTENCES}/{part}.txt", digest)
+                for part, digest in (
+                    ("train", "ab17b85c4fb869b2338d7c9617414e63f3c7225e5005920b18d9cd996f1049d8"),
+                    ("dev", "bfe8f39e5146ad4bb16b23707dade850546a305047bc666f6f6824c6a7e3df2f"),
+                    ("test", "372249c85ffea6d9a18dc5168cf45841b3d79b03412d6c620381cfc0dd3d6d49"),
+                )
+            ),
         ),
         Corpus(
             "gad",
@@ -70,6 +101,14 @@ CORPORA = {
             ("train.tsv",),
             "research use",
             "Bravo et al. 2015, BMC Bioinformatics 16:55; split of BLURB (Gu et al. 2021)",
+            tuple(
+                Release(f"{part}.tsv", f"{BIO_ELECTRA}/gad/{part}.tsv", digest)
+                for part, digest in (
+                    ("train", "36d2c4eb6104c4457da222c0b22815e1a03705382add6b9e53cc5840a6d47dd4"),
+                    ("dev", "2dd999dcb5ef80cd94e82ed340b5eaf706957431dc587677400e40d86a077517"),
+                    ("test", "aad9ff90b4b1614421bf844281b5048a413b71c655a31cfd23810d43e485d3d5"),
+                )
+            ),
         ),
         Corpus(
             "ddi",
@@ -77,6 +116,13 @@ CORPORA = {
             ("corpus/DDICorpus-2013.zip", "train.tsv"),
             "CC BY-NC 4.0: not for commerce",
             "Herrero-Zazo et al. 2013, J Biomed Inform 46:914",
+            (
+                Release(
+                    "corpus/DDICorpus-2013.zip",
+                    f"{GITHUB}/isegura/DDICorpus/819b0fa538ed83ab2a8b4f5417bba3c03249b7f3/DDICorpus-2013.zip",
+                    "87fc63e32ebce20d9841c372e0c594ec72d60882ab5621550ca73c3eaf80ab60",
+                ),
+            ),
         ),
         Corpus(
             "snpphena",
@@ -126,7 +172,7 @@ def find_root(name: str, *, data_root: str | Path | None = None, sample: bool = 
 
 
 def _way_to_get(known: Corpus) -> str:
-    if known.url:
+    if known.releases:
         return f"Fetch it (bioutils data fetch {known.name})"
     return f"Put {' or '.join(known.files)} under data/raw/{known.name}"
 

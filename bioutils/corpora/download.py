@@ -7,7 +7,8 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bioutils.corpora import check, corpus, project_data
+from bioutils.corpora import Release, check, corpus, project_data
+from bioutils.corpora.relations import FORMS
 from bioutils.errors import BioutilsError, DataError, UsageError, expected
 from bioutils.files import sha256 as file_sha256
 
@@ -24,27 +25,36 @@ def fetch(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
-    """The path of a corpus' file after downloading its official release to ``data_root/name`` (``data/raw/name``).
+    """The path of a corpus' file, or its folder where there are several, after downloading its official release.
 
-    An interrupted download goes on where it stopped when the server allows and still has the same file; what came is
-    read by the corpus' own reader before it gets its name. Raises UsageError where there is no release to fetch or the
-    file is there already, DataError for what is not the corpus, and BioutilsError when the server or the network fails.
+    To ``data_root/name`` (``data/raw/name``). ``url`` takes one file from elsewhere. An interrupted download goes on where it
+    stopped when the server allows and still has the same file; what came is held to its checksum, or read by the corpus' own
+    reader, before it gets its name. Raises UsageError where there is no release to fetch or a file is there already,
+    DataError for what is not the corpus, and BioutilsError when the server or the network fails.
     """
     known = corpus(name)
-    address = url or known.url
-    if address is None:
-        raise UsageError(f"{name} has no release to download. Put {' or '.join(known.files)} under data/raw/{name}.")
-    if urlsplit(address).scheme not in ("http", "https"):
-        raise UsageError(expected("url", "an http or https address", address))
     folder = (Path(data_root).expanduser() if data_root else project_data() / "raw") / name
-    target = folder / Path(urlsplit(address).path).name
-    if target.name not in known.files:
-        target = folder / known.files[0]
-    if target.exists() and not overwrite:
-        raise UsageError(f"{target} is there already. Give --overwrite to fetch it again.")
-    partial = target.with_name(f".{target.stem}.partial{target.suffix}")
+    if url:
+        file = Path(urlsplit(url).path).name
+        releases = (Release(file if file in known.files else known.files[0], url, sha256),)
+    else:
+        releases = known.releases
+    if not releases:
+        raise UsageError(f"{name} has no release to download. Put {' or '.join(known.files)} under data/raw/{name}.")
+    for release in releases:
+        if urlsplit(release.url).scheme not in ("http", "https"):
+            raise UsageError(expected("url", "an http or https address", release.url))
+        if (folder / release.path).exists() and not overwrite:
+            raise UsageError(f"{folder / release.path} is there already. Give --overwrite to fetch it again.")
+    for release in releases:
+        _fetch_one(name, release, folder / release.path, progress=progress)
+    return folder / releases[0].path if len(releases) == 1 else folder
+
+
+def _fetch_one(name: str, release: Release, target: Path, *, progress: bool) -> None:
+    partial, address = target.with_name(f".{target.stem}.partial{target.suffix}"), release.url
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         _stream(address, partial, progress=progress)
     except urllib.error.HTTPError as error:
         raise BioutilsError(f"{address}: the server answered {error.code} {error.reason}. Check the address.") from None
@@ -52,14 +62,13 @@ def fetch(
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise BioutilsError(f"{address}: {reason}. What came is kept; call again to go on.") from None
     try:
-        _verify(name, partial, sha256)
+        _verify(name, partial, release.sha256)
     except DataError as error:
         partial.unlink()
         raise DataError(f"{address} did not give the corpus {name!r}, and what came was removed. {error}") from None
     finally:
         _mark(partial).unlink(missing_ok=True)
     partial.replace(target)
-    return target
 
 
 def _mark(partial: Path) -> Path:
@@ -107,7 +116,9 @@ def _stream(address: str, partial: Path, *, progress: bool) -> None:
 
 
 def _verify(name: str, partial: Path, sha256: str | None) -> None:
-    """Raises DataError unless the checksum, where known, and the corpus' reader agree."""
+    """Raises DataError unless the checksum agrees, or where none is known the corpus' reader."""
     if sha256 and (found := file_sha256(partial)) != sha256:
         raise DataError(expected("sha256", sha256, found, remedy="Fetch it again."))
+    if name in FORMS:  # of several files: read whole by ``bioutils data check``, once they are all there
+        return
     check(name, file=partial)

@@ -1,4 +1,6 @@
+import hashlib
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -105,3 +107,36 @@ def test_wrong_addresses(server, tmp_path):
         fetch("go", data_root=tmp_path, url="file:///etc/passwd")
     with pytest.raises(UsageError, match="no release"):
         fetch("abstracts", data_root=tmp_path)
+
+
+def test_a_corpus_of_several_files_is_fetched_whole(server, tmp_path, monkeypatch):
+    from bioutils import corpora
+    from bioutils.corpora import Release
+
+    address, _log = server
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    files = tuple(Release(f"{part}.tsv", f"{address}/{part}", digest) for part in ("train", "dev"))
+    monkeypatch.setitem(corpora.CORPORA, "gad", replace(corpora.CORPORA["gad"], releases=files))
+    assert fetch("gad", data_root=tmp_path) == tmp_path / "gad"
+    assert sorted(p.name for p in (tmp_path / "gad").iterdir()) == ["dev.tsv", "train.tsv"]
+    with pytest.raises(UsageError, match=r"train.tsv is there already"):
+        fetch("gad", data_root=tmp_path)
+    other = (Release("train.tsv", f"{address}/new", digest),)
+    monkeypatch.setitem(corpora.CORPORA, "gad", replace(corpora.CORPORA["gad"], releases=other))
+    with pytest.raises(DataError, match="Expected sha256 to be"):
+        fetch("gad", data_root=tmp_path, overwrite=True)
+    assert (tmp_path / "gad" / "train.tsv").read_bytes() == CONTENT, "the old file stays"
+
+
+def test_what_cannot_be_fetched_says_what_to_do(tmp_path):
+    with pytest.raises(UsageError, match=r"snpphena has no release to download. Put SNPPhenA.tar.gz under data/raw"):
+        fetch("snpphena", data_root=tmp_path)
+
+
+def test_every_release_is_pinned_or_read_by_its_reader():
+    from bioutils.corpora import CORPORA
+
+    for name, known in CORPORA.items():
+        for release in known.releases:
+            assert release.url.startswith("https://")
+            assert release.sha256 or name == "go", name
