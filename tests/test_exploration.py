@@ -95,7 +95,9 @@ def test_figures_of_corpora():
     assert len(grid.flat[0].patches) == 4
     table = token_table(["one two three", "four five"], {})
     assert plots.length_lines(table.assign(own=[4, 3])).get_legend_handles_labels()[1][0] == "own (1.40 tokens a word)"
-    tables = corpus_distances({n: np.random.default_rng(0).normal(size=(9, 3)) for n in "ab"}, {"a": ["x y"], "b": ["x z"]})
+    tables = corpus_distances(
+        {n: np.random.default_rng(0).normal(size=(9, 3)) for n in "ab"}, {"a": ["x y"], "b": ["x z"]}
+    )
     axes = plots.distance_heatmaps(tables, titles={"cluster": "C"})
     assert [ax.get_title(loc="left") for ax in axes] == ["C", "centred", "jaccard"]
 

@@ -9,6 +9,7 @@ from bioutils.corpora import corpus, splits
 from bioutils.corpora.marking import mark
 from bioutils.corpora.relations import examples, read_relations
 from bioutils.errors import UsageError, expected
+from bioutils.files import atomic_writer
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -75,3 +76,20 @@ def _published(name: str, where: np.ndarray, labels: np.ndarray, groups: np.ndar
     if not len(validation):
         train, validation = splits.hold_out(train, labels, groups, seed=seed)
     return splits.Split(train, validation, test)
+
+
+def export_tsv(dataset: "DatasetDict", folder: Path | str) -> list[Path]:
+    """``train.tsv``, ``dev.tsv`` (text, label) and ``test.tsv`` (index, sentence, label, with a header), for other tools.
+
+    White space inside a text becomes one blank, so that a row stays a row.
+    """
+    names, paths = dataset["train"].features["label"].names, []
+    for part, file in (("train", "train.tsv"), ("validation", "dev.tsv"), ("test", "test.tsv")):
+        rows = zip(dataset[part]["text"][:], dataset[part]["label"][:], strict=True)
+        lines = [(" ".join(text.split()), names[label]) for text, label in rows]
+        if part == "test":
+            lines = [("index", "sentence", "label"), *((str(i), *line) for i, line in enumerate(lines))]
+        paths.append(Path(folder) / file)
+        with atomic_writer(paths[-1]) as stream:
+            stream.writelines("\t".join(line) + "\n" for line in lines)
+    return paths

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from bioutils.heads.convolution import Convolution
+from bioutils.errors import UsageError, expected
 
 SEGMENT_FEATURES = 100
 
@@ -20,23 +20,61 @@ def cut(vectors: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torc
     return vectors.gather(1, inside) * mask.unsqueeze(-1), mask
 
 
+class SegmentConvolution(nn.Module):
+    """``Convolution`` on one stretch of each row, ReLU, pooled: (rows, filters·width). Zero where the stretch is empty.
+
+    The stretches' tokens lie one after another in one matrix, so no padding is multiplied: of five segments cut out and
+    padded to the longest of a batch, more than half would be.
+    """
+
+    def __init__(self, width: int, *, filters: int, kernel: int, pooling: str):
+        super().__init__()
+        if pooling not in ("max", "average"):
+            raise UsageError(expected("pooling", "a known way", pooling, available=["max", "average"]))
+        self.convolution = nn.Conv1d(width, filters * width, kernel, padding=kernel // 2)
+        self.pooling, self.kernel, self.features = pooling, kernel, filters * width
+
+    def forward(self, vectors: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Features of token vectors (rows, tokens, width) at ``places`` (rows, 2), from and to."""
+        rows, tokens, width = vectors.shape
+        lengths = places[:, 1] - places[:, 0]
+        row = torch.repeat_interleave(torch.arange(rows, device=vectors.device), lengths)
+        before = torch.cumsum(lengths, 0) - lengths
+        offset = torch.arange(len(row), device=vectors.device) - before[row]
+        steps = torch.arange(self.kernel, device=vectors.device) - self.kernel // 2
+        neighbours = offset[:, None] + steps  # (stretch tokens, kernel)
+        inside = (neighbours >= 0) & (neighbours < lengths[row][:, None])
+        where = torch.where(inside, (row * tokens + places[row, 0])[:, None] + neighbours, rows * tokens)
+        flat = torch.cat([vectors.reshape(-1, width), vectors.new_zeros(1, width)])  # the last: what lies outside
+        windows = flat[where].flatten(1)  # (stretch tokens, kernel·width)
+        weight = self.convolution.weight.transpose(1, 2).flatten(1)
+        channels = nn.functional.linear(windows, weight, self.convolution.bias).relu()
+        if self.pooling == "max":
+            return torch.segment_reduce(channels, "max", lengths=lengths, initial=0)  # ReLU is never below 0
+        total = torch.segment_reduce(channels.float(), "sum", lengths=lengths, initial=0)
+        return total / lengths.clamp(min=1)[:, None]
+
+
 class CNN_seg(nn.Module):
     """The token sequence cut into before, first entity, between, second entity, after; a convolution of its own on each.
 
     A segment: convolution (3 x width channels of 3 tokens), pooling, dropout 0.25, 100, ReLU, 100. The five, and whether the
     second argument comes first: LayerNorm, dropout 0.1, 100, Hardtanh, LayerNorm, labels. ``bounded=True`` is the earlier
     experiments' form, with a Hardtanh on the logits too: with 7 classes no probability could then exceed 0.552.
-    ``pooling``: "max", or their "average".
+    ``pooling``: "max", or their "average". ``project`` > 0 first maps each token's vector to that width, with dropout 0.3: for
+    vectors of several layers side by side.
     """
 
     pooled, places = False, True
 
     def __init__(self, width: int, n_labels: int, *, filters: int = 3, kernel: int = 3, pooling: str = "max",
-                 bounded: bool = False):  # fmt: skip
+                 bounded: bool = False, project: int = 0):  # fmt: skip
         super().__init__()
         self.bounded = bounded
+        self.project = nn.Sequential(nn.Dropout(0.3), nn.Linear(width, project)) if project else nn.Identity()
+        width = project or width
         self.convolutions = nn.ModuleList(
-            Convolution(width, filters=filters, kernel=kernel, pooling=pooling) for _ in range(5)
+            SegmentConvolution(width, filters=filters, kernel=kernel, pooling=pooling) for _ in range(5)
         )
         self.parts = nn.ModuleList(
             nn.Sequential(
@@ -55,8 +93,9 @@ class CNN_seg(nn.Module):
         self, vectors: torch.Tensor, mask: torch.Tensor, segments: torch.Tensor, swapped: torch.Tensor
     ) -> torch.Tensor:
         """Logits (rows, labels) of token vectors, with ``segments`` (rows, 5, 2) and ``swapped`` (rows,)."""
+        vectors = self.project(vectors)
         found = [
-            part(convolution(*cut(vectors, segments[:, i])))
+            part(convolution(vectors, segments[:, i]))
             for i, (convolution, part) in enumerate(zip(self.convolutions, self.parts, strict=True))
         ]
         logits = self.output(torch.cat([*found, swapped.unsqueeze(-1).to(found[0].dtype)], -1))

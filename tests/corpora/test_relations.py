@@ -6,6 +6,7 @@ import pytest
 
 from bioutils import corpora
 from bioutils.corpora.records import Document, Relation, Span
+from bioutils.corpora.relation_dataset import export_tsv
 from bioutils.corpora.relations import (
     CHEMPROT,
     FORMS,
@@ -143,6 +144,15 @@ def test_the_published_split():
     assert all(text.count("@") >= 2 for text in dataset["train"]["text"][:])
     with pytest.raises(UsageError, match="pgxcorpus has no published test part"):
         corpora.load("pgxcorpus", sample=True, split="published")
+
+
+def test_tsv_export(tmp_path):
+    dataset = corpora.load("pgxcorpus", sample=True, split="grouped")
+    train, dev, test = (path.read_text().splitlines() for path in export_tsv(dataset, tmp_path))
+    assert train[0].split("\t") == [dataset["train"]["text"][0], PGX[dataset["train"]["label"][0]]]
+    assert len(dev) == len(dataset["validation"])
+    assert test[0] == "index\tsentence\tlabel"
+    assert [line.split("\t")[0] for line in test[1:]] == [str(i) for i in range(len(dataset["test"]))]
 
 
 def test_check_of_the_samples():

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from bioutils.heads.classification import make_head
-from bioutils.heads.segments import cut
+from bioutils.heads.convolution import Convolution
+from bioutils.heads.segments import SegmentConvolution, cut
 
 SEGMENTS = torch.tensor(
     [
@@ -33,7 +34,33 @@ def test_cut_by_hand():
     assert tokens.abs().sum() == 0 == mask.sum()
 
 
-@pytest.mark.parametrize(("name", "options"), [("CNN_seg", {}), ("CNN_seg", {"pooling": "average"}), ("entities", {})])
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_a_segment_is_convolved_as_if_it_were_a_text(pooling, texts):
+    vectors, _ = texts
+    torch.manual_seed(1)
+    flat = SegmentConvolution(8, filters=2, kernel=3, pooling=pooling)
+    plain = Convolution(8, filters=2, kernel=3, pooling=pooling)
+    plain.load_state_dict(flat.state_dict())
+    vectors.requires_grad_()
+    for part in range(5):
+        together = flat(vectors, SEGMENTS[:, part])
+        for row, (start, end) in enumerate(SEGMENTS[:, part].tolist()):
+            if start == end:
+                assert together[row].abs().sum() == 0
+                continue
+            piece = vectors[row : row + 1, start:end]
+            alone = plain(piece, torch.ones(1, end - start, dtype=torch.long))
+            assert torch.allclose(together[row], alone[0], atol=1e-5)
+            gradients = [
+                torch.autograd.grad(x.square().sum(), vectors, retain_graph=True)[0] for x in (together[row], alone[0])
+            ]
+            assert torch.allclose(*gradients, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("CNN_seg", {}), ("CNN_seg", {"project": 6}), ("CNN_seg", {"pooling": "average"}), ("entities", {})],
+)
 def test_neighbours_and_padding_change_no_prediction(name, options, texts):
     vectors, mask = texts
     head = make_head(name, 8, 4, seed=1, **options).eval()

@@ -100,7 +100,7 @@ def test_wrong_folds(call, message, task):
 def test_heads_learn_a_word_between_two_entities(strategy, head, marking, encoder_dir, tmp_path):
     task = tiny_task(144)  # so many that the validation rows choose an epoch, and not luck
     folds = make_folds(task, folds=1)
-    settings = replace(SETTINGS, epochs=30) if head == "entities" else SETTINGS
+    settings = replace(SETTINGS, epochs={"entities": 30, "CNN_RNN": 6}.get(head, SETTINGS.epochs))
     trial = run_trial(
         task, folds, strategy=strategy, head=head, marking=marking, encoder=str(encoder_dir), settings=settings,
         out=tmp_path, progress=False,
