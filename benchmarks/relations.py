@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--learning-rate", type=float)
     p.add_argument("--max-length", type=int)
     p.add_argument("--batch-size", type=int)
-    p.add_argument("--layer", default="-1")
+    p.add_argument("--layer", default="", help="of a frozen encoder; by default the head's own")
     p.add_argument("--faithful", action="store_true")
     p.add_argument("--seeds", default="0")
     p.add_argument("--out", type=Path, default=Path("outputs/benchmarks/relations"))
@@ -70,7 +70,7 @@ def one(arguments: argparse.Namespace, seed: int) -> dict:
     if arguments.strategy == "baseline":
         trial = baseline_trial(task, folds, seed=seed)
     else:
-        layer = arguments.layer if arguments.layer.startswith("last") else int(arguments.layer)
+        layer = arguments.layer if arguments.layer.startswith("last") else int(arguments.layer or 0) or None
         trial = run_trial(
             task, folds, strategy=arguments.strategy, head=arguments.head, marking=arguments.marking,
             encoder=arguments.encoder, settings=settings, faithful=arguments.faithful, layer=layer,

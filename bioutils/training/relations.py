@@ -37,16 +37,18 @@ FROZEN_RELATIONS = replace(FROZEN, max_length=128, patience=0, metric="accuracy"
 # options is as it was and not as it should be.
 ARCHITECTURES: dict[tuple[str, str], tuple[str, dict, dict]] = {
     ("fine-tuned", "MLP"): ("linear", {}, {}),
-    ("fine-tuned", "CNN"): ("CNN", {"filters": 8, "hidden": 0}, {"pooling": "average"}),
+    ("fine-tuned", "CNN"): ("CNN", {"filters": 8, "hidden": 0, "pooling": "max"}, {"pooling": "average"}),
     ("fine-tuned", "CNN_seg"): ("CNN_seg", {}, {"pooling": "average", "bounded": True}),
     ("fine-tuned", "entities"): ("entities", {}, {}),
     ("frozen", "RNN"): ("RNN", {}, {}),
     ("frozen", "CNN"): ("CNN", {}, {"pooling": "words"}),
-    ("frozen", "CNN_RNN"): ("CNN_RNN", {}, {"pooling": "average"}),
-    ("frozen", "CNN_RNN_parallel"): ("CNN_RNN_parallel", {}, {"pooling": "average"}),
-    ("frozen", "CNN_seg"): ("CNN_seg", {}, {"pooling": "average", "bounded": True}),
+    ("frozen", "CNN_RNN"): ("CNN_RNN", {"pooling": "max"}, {"pooling": "average"}),
+    ("frozen", "CNN_RNN_parallel"): ("CNN_RNN_parallel", {"pooling": "max"}, {"pooling": "average"}),
+    ("frozen", "CNN_seg"): ("CNN_seg", {"project": 384}, {"pooling": "average", "bounded": True, "project": 0}),
     ("frozen", "entities"): ("entities", {}, {}),
 }
+# What a frozen encoder's head reads: its last layer, as in the earlier experiments; a head that can choose among layers, four.
+LAYERS: dict[str, int | str] = {"CNN_seg": "last4_concat"}
 
 
 def run_trial(
@@ -59,14 +61,14 @@ def run_trial(
     encoder: str,
     settings: TrainingSettings | None = None,
     faithful: bool = False,
-    layer: int | str = -1,
+    layer: int | str | None = None,
     out: Path | str,
     cache: Path | str | None = None,
     keep_model: bool = False,
     progress: bool = True,
 ) -> Trial:
     """One repeat over all folds with ``settings.seed``. ``faithful`` takes the earlier experiments' form of the head.
-    ``layer``: of a frozen encoder (``cache.FeatureSpec``).
+    ``layer``: of a frozen encoder (``cache.FeatureSpec``), by default the head's of LAYERS, or the last.
 
     ``out``: where a fine-tuned fold is trained; its weights stay there (``fold-0/model``) only with ``keep_model``.
     ``cache``: where a frozen encoder's vectors are kept (``out/cache``). Raises UsageError for unknown names and for marker
@@ -77,6 +79,8 @@ def run_trial(
     name, options = architecture(strategy, head, faithful=faithful)
     settings = settings or (FINE_TUNED if strategy == "fine-tuned" else FROZEN_RELATIONS)
     started = time.perf_counter()
+    if layer is None:
+        layer = -1 if faithful else LAYERS.get(head, -1)
     common = task, encoder, marking, settings, name, options
     if strategy == "frozen":
         one_fold = _frozen(*common, layer, Path(cache or Path(out) / "cache"), progress)
@@ -122,7 +126,7 @@ def _fine_tuned(task, encoder, marking, settings, head, options, out: Path, keep
         parts = {"train": data.select(rows.train), "validation": data.select(rows.validation)}
         result = fit(
             model, tokenizer, parts, encoder=encoder, settings=settings, out=out / f"fold-{number}",
-            writers=[save_headed(model, tokenizer)] if keep_model else [], facts=facts, progress=progress,
+            writers=[save_headed(model, tokenizer)] if keep_model else [], facts=facts, resumable=False, progress=progress,
         )  # fmt: skip
         logits = logits_on(model, tokenizer, data.select(rows.test))
         if not keep_model:
