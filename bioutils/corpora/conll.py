@@ -119,7 +119,10 @@ def _sentences(path: Path | str, known: set[str], separator: str) -> Iterator[Se
 
 
 def write_conll(sentences: Iterable[Sentence], path: Path | str) -> None:
-    """Two columns, a blank line after each sentence, ``-DOCSTART-`` before each document. Raises DataError for a tab in a token."""
+    """Two columns, a blank line after each sentence, ``-DOCSTART-`` before each document.
+
+    Raises DataError for a token that is empty or holds white space.
+    """
     document = ""
     with atomic_writer(path) as stream:
         for sentence in sentences:
