@@ -161,6 +161,23 @@ def illegal(tags: Sequence[str], scheme: str = "IOB2") -> list[Illegal]:
     return found
 
 
+def may_follow(before: str, after: str, scheme: str = "IOB2") -> bool:
+    """Whether a scheme allows ``after`` straight after ``before``; O stands for the borders of a sentence too.
+
+    >>> may_follow("O", "I-X"), may_follow("B-X", "I-X"), may_follow("B-X", "O", "IOBES")
+    (False, True, False)
+    """
+    _check(scheme)
+    (letter, kind), (follows, other) = split_tag(before), split_tag(after)
+    same = letter in ("B", "I") and kind == other
+    if scheme == "IOB1":
+        return follows != "B" or same
+    if scheme == "IOB2":
+        return follows != "I" or same
+    goes_on = follows in ("I", "E", "L")
+    return (goes_on and same) if letter in ("B", "I") else not goes_on
+
+
 def repair(tags: Sequence[str], scheme: str = "IOB2") -> list[str]:
     """Legal tags of the scheme for the entities that lenient reading finds: an I- that continues nothing becomes a B-, …
 

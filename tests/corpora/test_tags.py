@@ -8,6 +8,7 @@ from bioutils.corpora.tags import (
     from_spans,
     guess_scheme,
     illegal,
+    may_follow,
     repair,
     split_tag,
     starts_and_ends,
@@ -73,6 +74,14 @@ def test_iobes_is_seqevals_too(tags):
     assert to_spans(tags, "IOBES") == [(a, b + 1, kind) for kind, a, b in seqeval.get_entities(tags)]
     strict = scheme.Entities([tags], scheme.IOBES).entities[0] if tags else []
     assert to_spans(tags, "IOBES", strict=True) == [(e.start, e.end, e.tag) for e in strict]
+
+
+@given(tags=ANY_IOBES, scheme=st.sampled_from(["IOB1", "IOB2", "IOBES"]))
+def test_what_is_legal_is_what_each_pair_allows(tags, scheme):
+    if scheme != "IOBES":
+        tags = [tag.replace("E-", "I-").replace("S-", "B-") for tag in tags]
+    pairs = zip(["O", *tags], [*tags, "O"], strict=True)
+    assert all(may_follow(a, b, scheme) for a, b in pairs) == (not illegal(tags, scheme))
 
 
 @given(tags=ANY_TAGS, scheme=st.sampled_from(["IOB1", "IOB2"]))
