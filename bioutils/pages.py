@@ -11,13 +11,14 @@ def render(template: str, /, **values: Any) -> str:
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    html = ".html" in template  # jinja's own rule goes by the last ending, which is .j2
     environment = Environment(
         loader=PackageLoader("bioutils"),
-        autoescape=".html" in template,  # jinja's own rule goes by the last ending, which is .j2
+        autoescape=html,
         undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=".md" in template,
+        trim_blocks=html,  # in Markdown a line break means something
+        lstrip_blocks=html,
+        keep_trailing_newline=not html,
     )
     return environment.get_template(template).render(**values)
 

@@ -104,6 +104,10 @@ def train_head(
         holds, takes = ("pooled", "token") if train.pooled else ("token", "pooled")
         fitting = [name for name, kind in HEADS.items() if kind.pooled == train.pooled]
         raise UsageError(expected("head", f"one on {holds} vectors", f"{head}, on {takes} vectors", available=fitting))
+    if head in HEADS and getattr(HEADS[head], "places", False) and not more:
+        raise UsageError(
+            f"The head {head!r} must be told where the entities are: pass more={{'segments': …, 'swapped': …}}."
+        )
     keep_freed_memory()
     labels, truth = np.asarray(labels), np.asarray(validation_labels)
     for name, features, found in (("labels", train, labels), ("validation_labels", validation, truth)):

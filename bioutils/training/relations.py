@@ -79,11 +79,11 @@ def run_trial(
     name, options = architecture(strategy, head, faithful=faithful)
     settings = settings or (FINE_TUNED if strategy == "fine-tuned" else FROZEN_RELATIONS)
     started = time.perf_counter()
-    if layer is None:
-        layer = -1 if faithful else LAYERS.get(head, -1)
+    if layer is None and faithful:
+        layer = -1
     common = task, encoder, marking, settings, name, options
     if strategy == "frozen":
-        one_fold = _frozen(*common, layer, Path(cache or Path(out) / "cache"), progress)
+        one_fold = _frozen(*common, layer, LAYERS.get(head, -1), Path(cache or Path(out) / "cache"), progress)
     else:
         one_fold = _fine_tuned(*common, Path(out), keep_model, progress)
     rows, which, logits, histories, best = [], [], [], [], []
@@ -136,7 +136,7 @@ def _fine_tuned(task, encoder, marking, settings, head, options, out: Path, keep
     return fold
 
 
-def _frozen(task, encoder, marking, settings, head, options, layer, cache: Path, progress: bool):
+def _frozen(task, encoder, marking, settings, head, options, layer, usual, cache: Path, progress: bool):
     if marking == "markers":
         known = ["none", "mask", "enclose"]
         raise UsageError(expected("marking", "one a frozen encoder has words for", marking, available=known))
@@ -146,7 +146,12 @@ def _frozen(task, encoder, marking, settings, head, options, layer, cache: Path,
         if not state:  # once for all folds
             tokenizer, model = load_tokenizer(encoder), load_encoder(encoder)
             inputs = relation_inputs(task.examples, tokenizer, marking=marking, max_length=settings.max_length)
-            spec = FeatureSpec(layer=layer, max_length=settings.max_length, marking=marking)
+            deep = model.config.num_hidden_layers >= 4
+            spec = FeatureSpec(
+                layer=layer if layer is not None else usual if deep else -1,
+                max_length=settings.max_length,
+                marking=marking,
+            )
             texts = [mark(example, marking).text for example in task.examples]
             features = cached_features(
                 texts, encoder=encoder, spec=spec, folder=cache, model=model, tokenizer=tokenizer,
