@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from bioutils.heads.dropout import dropout
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -127,18 +129,6 @@ def step_order(mask: torch.Tensor, *, backward_only: bool = False) -> tuple[torc
     inverse = torch.empty_like(order.view(-1))
     inverse[order.view(-1)] = torch.arange(order.numel(), device=mask.device)
     return order, inverse
-
-
-def dropout(values: torch.Tensor, share: float) -> torch.Tensor:
-    """``values`` with about ``share`` of them set to zero and the rest scaled up (Srivastava et al. 2014).
-
-    A random byte decides each, eight from one draw of the generator: torch's own draws one a value, which on a CPU takes
-    longer than a layer's forward pass. The share is rounded to 256ths, and the scale fits it exactly.
-    """
-    zeros = round(256 * share)
-    draws = torch.empty((values.numel() + 7) // 8, dtype=torch.int64, device=values.device).random_(-(2**63), None)
-    keep = (draws.view(torch.uint8)[: values.numel()] >= zeros).view(values.shape)
-    return values * (keep.to(values.dtype) * (256 / (256 - zeros)))
 
 
 class BiLSTM(nn.Module):

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from bioutils.errors import UsageError, expected
+from bioutils.heads.dropout import Dropout
 
 SEGMENT_FEATURES = 100
 
@@ -39,14 +40,16 @@ class SegmentConvolution(nn.Module):
         rows, tokens, width = vectors.shape
         lengths = places[:, 1] - places[:, 0]
         row = torch.repeat_interleave(torch.arange(rows, device=vectors.device), lengths)
-        before = torch.cumsum(lengths, 0) - lengths
-        offset = torch.arange(len(row), device=vectors.device) - before[row]
-        steps = torch.arange(self.kernel, device=vectors.device) - self.kernel // 2
-        neighbours = offset[:, None] + steps  # (stretch tokens, kernel)
-        inside = (neighbours >= 0) & (neighbours < lengths[row][:, None])
-        where = torch.where(inside, (row * tokens + places[row, 0])[:, None] + neighbours, rows * tokens)
-        flat = torch.cat([vectors.reshape(-1, width), vectors.new_zeros(1, width)])  # the last: what lies outside
-        windows = flat[where].flatten(1)  # (stretch tokens, kernel·width)
+        offset = torch.arange(len(row), device=vectors.device) - (torch.cumsum(lengths, 0) - lengths)[row]
+        flat = vectors.reshape(-1, width).index_select(
+            0, row * tokens + places[row, 0] + offset
+        )  # the stretches' tokens
+        windows = []
+        for step in range(-(self.kernel // 2), self.kernel // 2 + 1):  # neighbours, zero beyond a stretch's ends
+            shifted = nn.functional.pad(flat, (0, 0, max(0, -step), max(0, step)))[max(0, step) :][: len(flat)]
+            inside = (offset + step >= 0) & (offset + step < lengths[row])
+            windows.append(shifted * inside.unsqueeze(1))
+        windows = torch.cat(windows, 1)  # (stretch tokens, kernel·width)
         weight = self.convolution.weight.transpose(1, 2).flatten(1)
         channels = nn.functional.linear(windows, weight, self.convolution.bias).relu()
         if self.pooling == "max":
@@ -71,7 +74,7 @@ class CNN_seg(nn.Module):
                  bounded: bool = False, project: int = 0):  # fmt: skip
         super().__init__()
         self.bounded = bounded
-        self.project = nn.Sequential(nn.Dropout(0.3), nn.Linear(width, project)) if project else nn.Identity()
+        self.project = nn.Sequential(Dropout(0.3), nn.Linear(width, project)) if project else nn.Identity()
         width = project or width
         self.convolutions = nn.ModuleList(
             SegmentConvolution(width, filters=filters, kernel=kernel, pooling=pooling) for _ in range(5)

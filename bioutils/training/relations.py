@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 STRATEGIES = ("fine-tuned", "frozen")
 # Twice the rate of other tasks: a head on every token starts from nothing, and six epochs are few.
 FINE_TUNED = TrainingSettings(epochs=8, learning_rate=2e-4, patience=0, max_length=96, metric="accuracy")
-FROZEN_RELATIONS = replace(FROZEN, max_length=128, patience=0, metric="accuracy")
+FROZEN_RELATIONS = replace(FROZEN, max_length=128, batch_size=64, patience=0, metric="accuracy")
 # The heads of the earlier experiments under their names there: (strategy, name) → our head, its options, and what of the
 # options is as it was and not as it should be.
 ARCHITECTURES: dict[tuple[str, str], tuple[str, dict, dict]] = {
@@ -44,7 +44,11 @@ ARCHITECTURES: dict[tuple[str, str], tuple[str, dict, dict]] = {
     ("frozen", "CNN"): ("CNN", {}, {"pooling": "words"}),
     ("frozen", "CNN_RNN"): ("CNN_RNN", {"pooling": "max"}, {"pooling": "average"}),
     ("frozen", "CNN_RNN_parallel"): ("CNN_RNN_parallel", {"pooling": "max"}, {"pooling": "average"}),
-    ("frozen", "CNN_seg"): ("CNN_seg", {"project": 384}, {"pooling": "average", "bounded": True, "project": 0}),
+    ("frozen", "CNN_seg"): (
+        "CNN_seg",
+        {"project": 384, "filters": 1},
+        {"pooling": "average", "bounded": True, "project": 0, "filters": 3},
+    ),
     ("frozen", "entities"): ("entities", {}, {}),
 }
 # What a frozen encoder's head reads: its last layer, as in the earlier experiments, or what did better on validation rows.
