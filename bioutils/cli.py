@@ -290,7 +290,7 @@ def _data_list(arguments: argparse.Namespace) -> int:
         try:
             where = str(find_root(name, data_root=arguments.data_root))
         except BioutilsError:
-            sample = "only the sample; " if (project_data() / "sample" / name).is_dir() else ""
+            sample = "only the sample; " if (project_data() / "sample" / (corpus.sample or name)).is_dir() else ""
             where = sample + (f"bioutils data fetch {name}" if corpus.releases else "get the whole by hand")
         rows.append((name, corpus.task, corpus.licence, where))
     print(format_table(rows))

@@ -38,6 +38,7 @@ class Corpus:
     citation: str
     releases: tuple[Release, ...] = ()  # none: to be got by hand
     endings: tuple[str, ...] = ()
+    sample: str = ""  # the folder of its sample, where it is not the corpus' name
 
 
 GITHUB = "https://raw.githubusercontent.com"
@@ -131,6 +132,33 @@ CORPORA = {
             "research use",
             "Bokharaeian et al. 2017, J Biomed Semantics 8:14",
         ),
+        Corpus(
+            "jnlpba",
+            "proteins, DNA, RNA, cell lines and types",
+            ("Genia4ERtask2.iob2", "derived/train-derived.tsv.gz", "train.tsv"),
+            "GENIA Project Licence for Annotated Corpora",
+            "Kim et al. 2004, BioNLP/NLPBA shared task",
+            sample="ner",
+        ),
+        *(
+            Corpus(name, task, ("train.tsv",), licence, citation)
+            for name, task, licence, citation in (
+                ("ncbi-disease", "diseases", "public domain", "Doğan, Leaman, Lu 2014, J Biomed Inform 47"),
+                ("bc5cdr-chem", "chemicals", "research use", "Li et al. 2016, Database baw068"),
+                ("bc5cdr-disease", "diseases", "research use", "Li et al. 2016, Database baw068"),
+                ("bc2gm", "genes", "research use (BioCreative II)", "Smith et al. 2008, Genome Biology 9"),
+                ("bc4chemd", "chemicals", "research use (BioCreative IV)", "Krallinger et al. 2015, J Cheminform 7:S2"),
+                ("linnaeus", "species", "CC BY 3.0", "Gerner, Nenadic, Bergman 2010, BMC Bioinformatics 11"),
+                ("anatem", "anatomical entities", "CC BY-SA 3.0", "Pyysalo, Ananiadou 2014, Bioinformatics 30"),
+            )
+        ),
+        Corpus(
+            "s800",
+            "species",
+            ("original-standoff.tar.gz", "train.tsv"),
+            "not stated: research use",
+            "Pafilis et al. 2013, PLoS ONE 8(6):e65390",
+        ),
     )
 }
 
@@ -162,9 +190,10 @@ def find_root(name: str, *, data_root: str | Path | None = None, sample: bool = 
         roots = [Path(data_root).expanduser()]
     else:
         roots = [Path(root) for root in [os.environ.get("BIOUTILS_DATA")] if root] + [project_data() / "raw"]
+    folder = (known.sample or name) if sample else name
     for root in roots:
-        if (root / name).is_dir():
-            return root / name
+        if (root / folder).is_dir():
+            return root / folder
     raise DataError(
         f"The corpus {name!r} is in none of {[str(r) for r in roots]}. {_way_to_get(known)}, "
         "set BIOUTILS_DATA to a folder that has it, or take the sample (sample=true)."
@@ -279,8 +308,10 @@ def check(
     name: str, *, data_root: str | Path | None = None, sample: bool = False, file: Path | None = None
 ) -> dict[str, Any]:
     """Counts of a corpus (or of one ``file`` of it), read whole. Raises DataError, with the offenders, when it is broken."""
-    from bioutils.corpora import relations
+    from bioutils.corpora import entities, relations
 
+    if name in entities.TYPES:
+        return entities.check(name, data_root=data_root, sample=sample)
     if name in relations.FORMS:
         return relations.check(name, data_root=data_root, sample=sample)
     path = file or find_file(name, data_root=data_root, sample=sample)
