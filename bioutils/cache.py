@@ -82,17 +82,17 @@ class Features:
         return sum(shard.nbytes for shard in self.shards)
 
     def batch(self, rows: Sequence[int] | np.ndarray, *, multiple: int = 8) -> Batch:
-        """The texts' vectors, padded with zeros to the longest one's next multiple. Allocates the batch and no more."""
+        """The texts' vectors, padded with zeros to the longest one's next multiple. Allocates little beside the batch."""
         import torch
 
         lengths = self.lengths[rows]
         tokens = 1 if self.pooled else round_up(int(lengths.max()), multiple)
-        vectors = np.zeros((len(lengths), tokens, self.width), dtype=np.float32)
+        vectors = np.zeros((len(lengths), tokens, self.width), dtype=np.float16)
         for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
             start = self.starts[row]
             vectors[place, :length] = self.shards[self.shard_of[row]][start : start + length]
         mask = torch.from_numpy((np.arange(tokens) < lengths[:, None]).astype(np.int64))
-        out = torch.from_numpy(vectors)
+        out = torch.from_numpy(vectors).float()
         return Batch(out[:, 0] if self.pooled else out, mask)
 
 

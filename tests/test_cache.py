@@ -161,7 +161,7 @@ def test_an_interrupted_computation_goes_on(encoder_dir, tmp_path, monkeypatch):
     assert np.allclose(found.batch([3]).vectors[0, :16], directly(encoder_dir, TEXTS[3]), atol=2e-3)
 
 
-def test_reading_allocates_the_batch_and_no_more(encoder_dir, tmp_path):
+def test_reading_copies_the_batch_and_no_more(encoder_dir, tmp_path):
     found = features(encoder_dir, tmp_path, texts=[f"{'number ' * 14}" for _ in range(3000)])
     assert found.n_bytes > 1_400_000
     rows = np.arange(100, 164)
@@ -171,7 +171,7 @@ def test_reading_allocates_the_batch_and_no_more(encoder_dir, tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     size = batch.vectors.numel() * 4
-    assert size <= peak < 1.5 * size  # the mask: an eighth beside vectors as narrow as these
+    assert size / 2 <= peak < size  # the rows as they lie on the disk, in half precision, and the mask
 
 
 def test_what_cannot_be(encoder_dir, tmp_path):

@@ -5,7 +5,7 @@ import torch
 
 from bioutils.heads.classification import make_head
 from bioutils.heads.convolution import Convolution
-from bioutils.heads.segments import SegmentConvolution, cut
+from bioutils.heads.segments import SegmentConvolutions, cut
 
 SEGMENTS = torch.tensor(
     [
@@ -34,27 +34,34 @@ def test_cut_by_hand():
     assert tokens.abs().sum() == 0 == mask.sum()
 
 
+@pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize("pooling", ["max", "average"])
-def test_a_segment_is_convolved_as_if_it_were_a_text(pooling, texts):
-    vectors, _ = texts
+def test_a_segment_is_convolved_as_if_it_were_a_text(pooling, kernel, texts):
+    vectors = texts[0].requires_grad_()
     torch.manual_seed(1)
-    flat = SegmentConvolution(8, filters=2, kernel=3, pooling=pooling)
-    plain = Convolution(8, filters=2, kernel=3, pooling=pooling)
-    plain.load_state_dict(flat.state_dict())
-    vectors.requires_grad_()
+    convolutions = SegmentConvolutions(8, filters=2, kernel=kernel, pooling=pooling)
+    together = convolutions(vectors, SEGMENTS)
     for part in range(5):
-        together = flat(vectors, SEGMENTS[:, part])
+        plain = Convolution(8, filters=2, kernel=kernel, pooling=pooling)
+        plain.convolution.weight.data = convolutions.weight[part].detach().permute(2, 1, 0)
+        plain.convolution.bias.data = convolutions.bias[part].detach()
         for row, (start, end) in enumerate(SEGMENTS[:, part].tolist()):
             if start == end:
-                assert together[row].abs().sum() == 0
+                assert together[part, row].abs().sum() == 0
                 continue
             piece = vectors[row : row + 1, start:end]
             alone = plain(piece, torch.ones(1, end - start, dtype=torch.long))
-            assert torch.allclose(together[row], alone[0], atol=1e-5)
-            gradients = [
-                torch.autograd.grad(x.square().sum(), vectors, retain_graph=True)[0] for x in (together[row], alone[0])
-            ]
-            assert torch.allclose(*gradients, atol=1e-4)
+            assert torch.allclose(together[part, row], alone[0], atol=1e-5)
+            on_vectors, on_weights, on_bias = torch.autograd.grad(
+                together[part, row].square().sum(), (vectors, convolutions.weight, convolutions.bias), retain_graph=True
+            )
+            wanted = torch.autograd.grad(
+                alone.square().sum(), (vectors, plain.convolution.weight, plain.convolution.bias)
+            )
+            assert torch.allclose(on_vectors, wanted[0], atol=1e-4)
+            assert torch.allclose(on_weights[part], wanted[1].permute(2, 1, 0), atol=1e-4)
+            assert torch.allclose(on_bias[part], wanted[2], atol=1e-4)
+            assert on_weights.abs().sum() == on_weights[part].abs().sum()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +109,7 @@ def test_bounded_logits_cannot_be_sure(texts):
 
 def test_sizes_are_those_of_the_experiments():
     head = make_head("CNN_seg", 768, 7)
-    assert [c.convolution.out_channels for c in head.convolutions] == [2304] * 5
+    assert head.convolutions.weight.shape == (5, 3, 768, 2304)
     assert [(part[1].in_features, part[3].out_features) for part in head.parts] == [(2304, 100)] * 5
     assert head.output[2].in_features == 501  # five hundred, and the order of the arguments
     assert make_head("CNN", 768, 7, filters=8, hidden=0).output[1].out_features == 768
