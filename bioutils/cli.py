@@ -1,4 +1,4 @@
-"""The command line: ``bioutils run | score | stats | report | data | doctor``.
+"""The command line: ``bioutils run | score | tag | stats | report | data | doctor``.
 
 Exit codes: 0 done; 1 the work failed, with what failed named; 2 the call is wrong; 130 interrupted. A user's mistake shows one
 message and no traceback (``BIOUTILS_DEBUG=1`` shows it). Each command imports what it needs itself, so that help is instant.
@@ -32,6 +32,15 @@ SCORE_EXAMPLES = """examples:
   bioutils score papers.csv --column id=PMID --column abstract=AB --out scores.csv
 
 Writes a row an abstract to FILE and a row a sentence to FILE with .sentences before its ending."""
+
+TAG_EXAMPLES = """examples:
+  bioutils tag abstracts.xml.gz --model outputs/quick/10_named_entities/model --out entities.html
+  bioutils tag *.nbib --model outputs/full/10_named_entities/model --out entities.jsonl
+  bioutils tag notes.txt --model outputs/full/10_named_entities/model --out brat/
+
+.jsonl: a line a document, {"id", "text", "entities": [{"start", "end", "text", "type", "score"}]}; .json: BioC; .html: a page
+with coloured spans; a name without an ending: a folder for brat, an .ann and a .txt a document. Offsets count characters of the
+text: the title, a line break, the abstract."""
 
 STATS_EXAMPLES = """examples:
   bioutils stats outputs/quick/09_relation_extraction/results
@@ -90,6 +99,20 @@ def build_parser() -> argparse.ArgumentParser:
     again.add_argument("--resume", action="store_true", help="go on with an interrupted job")
     again.add_argument("--overwrite", action="store_true", help="replace earlier results")
     score.set_defaults(call=_score)
+
+    tag = _add(commands, "tag", "entities in abstracts, by a trained tagger", TAG_EXAMPLES)
+    tag.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="PubMed XML, nbib, RIS, JSONL, CSV, TSV, text"
+    )
+    tag.add_argument("--model", required=True, metavar="PATH", help="folder of a saved tagger (notebook 10 makes one)")
+    tag.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help=".jsonl, .json, .html, or a folder for brat"
+    )
+    tag.add_argument(
+        "--column", action="append", default=[], metavar="FIELD=HEADER", help="CSV/TSV column of id, title or abstract"
+    )
+    tag.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    tag.set_defaults(call=_tag)
 
     report = _add(commands, "report", "make the page of a run again", "example:\n  bioutils report outputs/quick")
     report.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
@@ -248,6 +271,26 @@ def _score(arguments: argparse.Namespace) -> int:
         print(f"{summary.n_without_text:,} abstracts have no text, and so no probabilities")
     if summary.n_repeated_ids:
         print(f"{summary.n_repeated_ids:,} rows repeat an id that came before")
+    return 0
+
+
+def _tag(arguments: argparse.Namespace) -> int:
+    columns = pairs(arguments.column, "--column", "FIELD=HEADER")
+    from bioutils.tagging import tag_files
+
+    summary = tag_files(
+        arguments.inputs,
+        arguments.out,
+        model=arguments.model,
+        columns=columns or None,
+        overwrite=arguments.overwrite,
+    )
+    found = ", ".join(f"{n:,} {kind}" for kind, n in summary.n_entities.items())
+    print(f"{summary.n_documents:,} abstracts, {sum(summary.n_entities.values()):,} entities → {summary.out}")
+    if found:
+        print(f"  {found}")
+    if summary.n_without_text:
+        print(f"{summary.n_without_text:,} abstracts have no text; of these only titles were read")
     return 0
 
 

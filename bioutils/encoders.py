@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bioutils.device import choose_device
 from bioutils.errors import BioutilsError, UsageError, expected
@@ -170,32 +170,45 @@ def load_classifier(
     The head's first weights depend on ``seed`` alone. ``attention=True``: the form that returns attentions, everywhere.
     Raises UsageError when a saved classifier's labels differ.
     """
+    return _load_labelled("SequenceClassification", name, labels, seed, attention, {})
+
+
+def load_token_classifier(
+    name: str, *, labels: list[str] | None = None, seed: int = 0, dropout: float | None = None
+) -> "PreTrainedModel":
+    """The encoder under a token-classification head, as ``load_classifier`` does; ``dropout`` in place of the encoder's own."""
+    options = {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    return _load_labelled("TokenClassification", name, labels, seed, False, options)
+
+
+def _load_labelled(
+    kind: str, name: str, labels: list[str] | None, seed: int, attention: bool, options: dict[str, Any]
+) -> "PreTrainedModel":
     import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    import transformers
+    from transformers import AutoConfig
 
     config = _load(AutoConfig, name)
-    trained = any("ForSequenceClassification" in a for a in config.architectures or [])
+    trained = any(f"For{kind}" in a for a in config.architectures or [])
     known = [config.id2label[i] for i in range(config.num_labels)]
     if trained and labels is not None and known != list(labels):
         raise UsageError(
             expected(f"labels of {name}", str(list(labels)), known, remedy="Choose a model of these labels.")
         )
     if labels is None and not trained:
-        raise UsageError(f"{name!r} is an encoder without a trained classifier. Train one: bioutils run 03.")
-    options = (
-        {}
-        if labels is None
-        else {
+        what, notebook = ("classifier", "03") if kind == "SequenceClassification" else ("tagger", "10")
+        raise UsageError(f"{name!r} is an encoder without a trained {what}. Train one: bioutils run {notebook}.")
+    if labels is not None:
+        options = options | {
             "num_labels": len(labels),
             "id2label": dict(enumerate(labels)),
             "label2id": {label: i for i, label in enumerate(labels)},
         }
-    )
     # With gradients, on CPU and on short texts, torch's fused attention is a third slower than the plain one.
     form = "sdpa" if choose_device().type == "cuda" and not attention else "eager"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return _load(AutoModelForSequenceClassification, name, attn_implementation=form, **options)
+        return _load(getattr(transformers, f"AutoModelFor{kind}"), name, attn_implementation=form, **options)
 
 
 def max_tokens(model_or_config) -> int:

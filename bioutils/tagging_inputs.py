@@ -30,14 +30,16 @@ class TaggingInputs(NamedTuple):
 
 
 def tagging_inputs(
-    sentences: Sequence[Sequence[str]], tokenizer: "PreTrainedTokenizerBase", *, max_length: int, stride: int = 32
+    sentences: Sequence[Sequence[str]], tokenizer: "PreTrainedTokenizerBase", *, max_length: int, stride: int | None = None
 ) -> TaggingInputs:
-    """The words of each sentence as ids, in windows of at most ``max_length`` tokens that overlap by about ``stride``.
+    """The words of each sentence as ids, in windows of at most ``max_length`` tokens that overlap by about ``stride`` (by
+    default 32, or a quarter where that is less).
 
     Where a sentence needs several windows, each word is answered where it has most words around it: half of the overlap on
     each side is context alone. Raises UsageError where ``max_length`` leaves no room beside ``stride``.
     """
     room = max_length - 2
+    stride = min(32, room // 4) if stride is None else stride
     if not 0 <= stride < room // 2:
         raise UsageError(expected("max_length", f"more than twice the stride of {stride}, and two", max_length))
     if not sentences:

@@ -1,6 +1,5 @@
 """Entity corpora by name: their parts as tagged sentences, their types, and the labels in a fixed order."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from bioutils.corpora.brat import read_brat
 from bioutils.corpora.conll import Repair, Sentence, entity_counts, read_conll
 from bioutils.corpora.records import Document, Span
 from bioutils.corpora.tags import TokenSpan, convert, from_spans
+from bioutils.corpora.units import UNIT
 from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import read_lines
 from bioutils.text import sentences as split_sentences
@@ -32,7 +32,6 @@ FILES = {
     "validation": ("devel.tsv", "dev.tsv"),
     "test": ("derived/Genia4EReval2.iob2.gz", "Genia4EReval2.iob2", "Genia4EReval1.iob2", "test.tsv"),
 }
-TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ def _count(lost: dict[str, int] | None, span: Span) -> None:
 
 
 def _tokens(text: str, start: int, end: int, cuts: set[int]) -> Iterable[tuple[int, int]]:
-    for match in TOKEN.finditer(text, start, end):
+    for match in UNIT.finditer(text, start, end):
         edges = [match.start(), *sorted(c for c in cuts if match.start() < c < match.end()), match.end()]
         yield from zip(edges, edges[1:], strict=False)
 

@@ -71,6 +71,12 @@ class CRF(nn.Module):
             alpha = torch.where(mask[:, word, None], onward, alpha)
         return torch.logsumexp(alpha + end, 1)
 
+    def marginals(self, emissions: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The probability of each tag at each word over all paths, (rows, words, tags): the gradient of the log partition."""
+        with torch.enable_grad(), torch.autocast(emissions.device.type, enabled=False):
+            emissions = emissions.detach().float().requires_grad_()
+            return torch.autograd.grad(self._partition(emissions, mask.bool()).sum(), emissions)[0]
+
     @torch.no_grad()
     def decode(self, emissions: torch.Tensor, mask: torch.Tensor) -> list[list[int]]:
         """The best path of each row, as long as the row (Viterbi 1967)."""

@@ -8,7 +8,7 @@ from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import read_lines
 
 Precision = Literal["auto", "bf16", "fp32"]
-Metric = Literal["macro_f1", "accuracy"]
+Metric = Literal["macro_f1", "accuracy", "micro_f1"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,44 +14,46 @@ import numpy as np
 
 from bioutils.cache import digest, weights_digest
 from bioutils.device import autocast, choose_device, keep_freed_memory
-from bioutils.evaluation.calibration import fit_temperature, softmax
+from bioutils.errors import UsageError, expected
 from bioutils.features import pad_batch, tokenise
 from bioutils.heads.classification import n_weights
-from bioutils.inference import logits_of
+from bioutils.heads.tagging import NO_LABEL
 from bioutils.models import save_adapter
 from bioutils.training.adapters import with_lora
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.checkpoints import find_checkpoint, identity, load_checkpoint, save_checkpoint
-from bioutils.training.results import (
-    TrainingResult,
-    new_classifier,
-    save_whole,
-    training_notes,
-    validation_scores,
-)
+from bioutils.training.judges import MORE_INPUTS, ClassJudge, Judge
+from bioutils.training.results import TrainingResult, new_classifier, save_whole, training_notes
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
     from datasets import Dataset, DatasetDict
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+    from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 MAX_NORM = 1.0  # gradients longer than this are scaled down to it: one odd batch must not throw the weights about
-MORE_INPUTS = (
-    "segments",
-    "swapped",
-)  # columns that a model of this data takes beside the ids, the same shape for each row
 CHUNK = 50  # batches sorted by length together: little padding, and batches still differ from epoch to epoch
 
-Batch = tuple[dict[str, "torch.Tensor"], "torch.Tensor"]  # inputs (rows, tokens) each, labels (rows,)
+Batch = tuple[dict[str, "torch.Tensor"], "torch.Tensor"]  # inputs (rows, tokens) each, labels (rows,) or (rows, tokens)
 
 
-def parameter_groups(model: "torch.nn.Module", weight_decay: float) -> list[dict[str, Any]]:
-    """AdamW's groups: decay pulls weight matrices towards zero, but not biases and norms, which are vectors."""
-    trained = [p for p in model.parameters() if p.requires_grad]
+def parameter_groups(model: "torch.nn.Module", settings: TrainingSettings) -> list[dict[str, Any]]:
+    """AdamW's groups: decay pulls weight matrices towards zero, but not biases and norms, which are vectors.
+
+    A model's ``rates``, factors by the beginnings of names, make groups that learn faster or slower than the rest.
+    """
+    rates = getattr(model, "rates", {})
+    groups: dict[tuple[float, bool], list] = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            factor = next((rate for start, rate in rates.items() if name.startswith(start)), 1.0)
+            groups.setdefault((factor, weight.ndim >= 2), []).append(weight)
     return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {
+            "params": weights,
+            "weight_decay": settings.weight_decay if matrices else 0.0,
+            "lr": settings.learning_rate * factor,
+        }
+        for (factor, matrices), weights in sorted(groups.items(), key=lambda item: (item[0][0], not item[0][1]))
     ]
 
 
@@ -59,7 +61,7 @@ def make_optimizer(model: "torch.nn.Module", settings: TrainingSettings) -> "tor
     """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) over ``parameter_groups``."""
     import torch
 
-    return torch.optim.AdamW(parameter_groups(model, settings.weight_decay), lr=settings.learning_rate, fused=True)
+    return torch.optim.AdamW(parameter_groups(model, settings), lr=settings.learning_rate, fused=True)
 
 
 def epoch_order(lengths: np.ndarray, *, rows_a_step: int, seed: int) -> list[np.ndarray]:
@@ -84,7 +86,18 @@ def micro_batches(
         part = data[rows[start : start + batch_size]]
         inputs = pad_batch(part["input_ids"], tokenizer)
         inputs |= {name: torch.as_tensor(part[name]) for name in MORE_INPUTS if name in part}
-        yield {k: v.to(device) for k, v in inputs.items()}, torch.as_tensor(part["label"], device=device)
+        labels = part["label"]
+        if isinstance(labels[0], list):  # a label a token: padding has none
+            n_tokens = inputs["input_ids"].shape[1]
+            labels = [row + [NO_LABEL] * (n_tokens - len(row)) for row in labels]
+        yield {k: v.to(device) for k, v in inputs.items()}, torch.as_tensor(labels, device=device)
+
+
+def summed_loss(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor":
+    """The cross-entropy (nats) of logits (…, classes), summed over the labels (…) that are not NO_LABEL."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="sum", ignore_index=NO_LABEL)
 
 
 def training_step(
@@ -97,16 +110,16 @@ def training_step(
 ) -> float:
     """One step of the optimiser on one or several batches, whose gradients add up; returns the mean loss (nats)."""
     import torch
-    from torch.nn.functional import cross_entropy
 
     optimizer.zero_grad()
-    n_rows = sum(len(labels) for _, labels in batches)
+    n_labels = sum(int((labels != NO_LABEL).sum()) for _, labels in batches)
+    loss_of = getattr(model, "summed_loss", summed_loss)  # a CRF has a loss of its own
     total = 0.0
     for inputs, labels in batches:
         with autocast(bf16):  # which keeps the cross-entropy itself in float32
-            logits = model(**inputs).logits  # (rows, classes)
-            # The sum over the rows of ALL batches of the step: so 4 × 8 rows give the gradient of 32.
-            loss = cross_entropy(logits, labels, reduction="sum") / n_rows
+            logits = model(**inputs).logits  # (rows, classes), or (rows, tokens, classes)
+            # Over the labels of ALL batches of the step: so 4 × 8 rows give the gradient of 32.
+            loss = loss_of(logits, labels) / n_labels
         loss.backward()
         total += loss.item()
     torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
@@ -140,33 +153,6 @@ def train_epoch(
         bar.set_postfix(epoch=epoch, loss=f"{losses[-1]:.3f}", lr=f"{scheduler.get_last_lr()[0]:.1e}", refresh=False)
         bar.update()
     return losses
-
-
-def logits_on(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", data: "Dataset") -> np.ndarray:
-    """Logits (rows, classes) of tokenised data, in its order."""
-    more = {name: np.asarray(data[name][:]) for name in MORE_INPUTS if name in data.column_names}
-    return logits_of(model, tokenizer, data["input_ids"][:], more=more)
-
-
-def mistakes_of(data: "Dataset", logits: np.ndarray, names: Sequence[str], *, epoch: int) -> "pd.DataFrame":
-    """One row a wrong validation text: ``epoch, row, text, true, predicted, confidence``, the surest mistake first."""
-    import pandas as pd
-
-    labels, probabilities = np.asarray(data["label"][:]), softmax(logits)
-    predicted = probabilities.argmax(1)
-    wrong = np.flatnonzero(predicted != labels)
-    texts = data["text"][:]
-    table = pd.DataFrame(
-        {
-            "epoch": epoch,
-            "row": wrong,
-            "text": [texts[i] for i in wrong],
-            "true": [names[labels[i]] for i in wrong],
-            "predicted": [names[predicted[i]] for i in wrong],
-            "confidence": probabilities.max(1)[wrong],
-        }
-    )
-    return table.sort_values("confidence", ascending=False, ignore_index=True)
 
 
 def fingerprint(data: "Dataset") -> str:
@@ -223,6 +209,7 @@ def fit(
     facts: dict[str, Any],
     resume: bool = False,
     resumable: bool = True,
+    judge: "Judge | None" = None,
     progress: bool = True,
     callbacks: Sequence["TrainerCallback"] = (),
 ) -> TrainingResult:
@@ -230,7 +217,8 @@ def fit(
 
     ``dataset``: train and validation with columns text, label, input_ids, length and perhaps MORE_INPUTS. ``writers``
     save the model; ``facts`` go into its notes, and a checkpoint of other facts is not gone on from. ``resumable=False`` writes
-    none, which saves three times the model's size an epoch where many short trainings follow one another.
+    none, which saves three times the model's size an epoch where many short trainings follow one another. ``judge`` scores
+    each epoch, by default as a classifier of the rows of ``validation``.
     """
     import pandas as pd
     import torch
@@ -242,8 +230,8 @@ def fit(
 
     keep_freed_memory()
     out, checkpoints = Path(out), Path(out) / "checkpoints"
-    train, validation = dataset["train"], dataset["validation"]
-    names, truth = train.features["label"].names, np.asarray(validation["label"][:])
+    train = dataset["train"]
+    judge = judge or ClassJudge(dataset["validation"], tokenizer)
     model.to(choose_device())
     steps_an_epoch = -(-len(train) // (settings.batch_size * settings.accumulation))
     n_steps = steps_an_epoch * settings.epochs
@@ -278,10 +266,11 @@ def fit(
             epoch = len(history) + 1
             losses = train_epoch(model, train, tokenizer, optimizer, scheduler, settings, epoch=epoch, bar=bar)
             state.epoch, state.global_step = epoch, epoch * steps_an_epoch
-            logits = logits_on(model, tokenizer, validation)
-            scores = validation_scores(logits, truth)
-            history.append({"epoch": epoch, "train_loss": float(np.mean(losses)), **scores})
-            mistakes.append(mistakes_of(validation, logits, names, epoch=epoch))
+            history.append({"epoch": epoch, "train_loss": float(np.mean(losses)), **judge.scores(model)})
+            if f"validation_{settings.metric}" not in history[-1]:
+                known = [name.removeprefix("validation_") for name in history[-1] if name.startswith("validation_")]
+                raise UsageError(expected("metric", "one of this task", settings.metric, available=known))
+            mistakes.append(judge.mistakes(epoch))
             tell("on_epoch_end")
             tell("on_log", logs={"lr": scheduler.get_last_lr()[0], **history[-1]})
             if _best(history, settings) == len(history) - 1:
@@ -302,9 +291,10 @@ def fit(
     best = _best(history, settings)
     load_model(model, str(checkpoints / "best" / "model.safetensors"))
     tell("on_train_end")
-    temperature = fit_temperature(logits_on(model, tokenizer, validation), truth)
-    score = history[best]["validation_macro_f1"]
-    notes = training_notes(train, encoder=encoder, settings=settings, temperature=temperature, macro_f1=score)
+    judge.scores(model)
+    temperature = judge.temperature()
+    score = {name: history[best][name] for name in {"validation_macro_f1", f"validation_{settings.metric}"}}
+    notes = training_notes(train, encoder=encoder, settings=settings, temperature=temperature, scores=score)
     save_whole(out / "model", notes | facts, *writers)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return TrainingResult(

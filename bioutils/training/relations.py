@@ -23,7 +23,8 @@ from bioutils.models import HeadedClassifier, head_notes, save_headed
 from bioutils.relation_inputs import RelationInputs, relation_inputs
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.frozen import FROZEN, head_logits, train_head
-from bioutils.training.loop import fit, logits_on
+from bioutils.training.judges import logits_on
+from bioutils.training.loop import fit
 from bioutils.training.relation_tasks import Fold, Task, Trial
 
 if TYPE_CHECKING:

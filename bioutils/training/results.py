@@ -67,7 +67,7 @@ def new_classifier(
 
 
 def training_notes(
-    train: "Dataset", *, encoder: str, settings: TrainingSettings, temperature: float, macro_f1: float
+    train: "Dataset", *, encoder: str, settings: TrainingSettings, temperature: float, scores: dict[str, float]
 ) -> dict[str, Any]:
     """What every way of training writes about a model into its ``bioutils.json``."""
     return {
@@ -77,8 +77,7 @@ def training_notes(
         "settings": asdict(settings),
         "n_train": len(train),
         "data": train.info.description,
-        "validation_macro_f1": macro_f1,
-    }
+    } | scores
 
 
 def save_whole(folder: Path, notes: dict[str, Any], *writers: Callable[[Path], Any]) -> Path:

@@ -7,12 +7,12 @@ Runs alone too: ``python -m bioutils.training.trainer --config train.yaml``, or 
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bioutils.device import choose_device, keep_freed_memory
-from bioutils.errors import BioutilsError
+from bioutils.errors import BioutilsError, UsageError
 from bioutils.evaluation.calibration import fit_temperature
 from bioutils.features import LENGTH_MULTIPLE, tokenise
 from bioutils.inference import predict_logits
@@ -22,8 +22,11 @@ from bioutils.training.results import TrainingResult, epoch_scores, new_classifi
 
 if TYPE_CHECKING:
     import pandas as pd
-    from datasets import DatasetDict
-    from transformers import TrainerCallback, TrainingArguments
+    from datasets import Dataset, DatasetDict
+    from transformers import PreTrainedModel, TrainerCallback, TrainingArguments
+
+    from bioutils.taggers import Tagger
+    from bioutils.training.tagging import TagJudge
 
 
 def hf_arguments(
@@ -77,29 +80,100 @@ def train_classifier(
     (a line a log entry) and, until training is over, ``checkpoints/``, from which ``resume=True`` continues.
     The test split is not touched. Raises UsageError when ``max_length`` is more than the encoder takes.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, DataCollatorWithPadding, EarlyStoppingCallback, PrinterCallback, Trainer
-    from transformers.trainer_utils import get_last_checkpoint
+    from transformers import DataCollatorWithPadding
 
-    from bioutils.training.callbacks import JsonLines
-
-    keep_freed_memory()
-    out = Path(out)
     _, tokenizer, model = new_classifier(dataset["train"], encoder=encoder, settings=settings)
     train = tokenise(dataset["train"], tokenizer, max_length=settings.max_length)
     # By length, so that an evaluation batch holds little padding; scores do not depend on the order.
     validation = tokenise(dataset["validation"], tokenizer, max_length=settings.max_length)
     validation = validation.select(np.argsort(validation["length"][:], kind="stable"))
 
+    def temperature_of(best_model: "PreTrainedModel") -> float:
+        texts, truth = dataset["validation"]["text"][:], np.asarray(dataset["validation"]["label"][:])
+        held_out = predict_logits(best_model, tokenizer, texts, max_length=settings.max_length)
+        return fit_temperature(held_out.logits, truth)
+
+    return _train(
+        model, tokenizer, train.select_columns(["input_ids", "length", "label"]),
+        validation.select_columns(["input_ids", "label"]),
+        collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_MULTIPLE),
+        metrics=lambda prediction: epoch_scores(prediction.predictions, prediction.label_ids),
+        temperature_of=temperature_of, described=dataset["train"], facts={}, encoder=encoder, settings=settings,
+        out=Path(out), resume=resume, progress=progress, callbacks=callbacks,
+    )  # fmt: skip
+
+
+def train_token_classifier(
+    tagger: "Tagger",
+    train: "Dataset",
+    judge: "TagJudge",
+    *,
+    encoder: str,
+    settings: TrainingSettings,
+    out: Path | str,
+    facts: dict[str, Any],
+    resume: bool = False,
+    progress: bool = True,
+    callbacks: Sequence["TrainerCallback"] = (),
+) -> TrainingResult:
+    """A softmax tagger by the Trainer on rows with a label a token, judged by spans, as ``tagging.train_tagger`` does.
+
+    Raises UsageError for a tagger with a CRF, whose loss the Trainer does not know.
+    """
+    from datasets import Dataset
+    from transformers import DataCollatorForTokenClassification
+
+    from bioutils.heads.tagging import TaggerWithCRF
+
+    if isinstance(tagger.model, TaggerWithCRF):
+        raise UsageError("The Trainer has no loss for a CRF. Take route='native'.")
+    validation = Dataset.from_dict({"input_ids": judge.inputs.input_ids, "labels": judge.labels_of_rows()})
+
+    def metrics(prediction) -> dict[str, float]:
+        found = judge.scores_of_rows(tagger.model, prediction.predictions)
+        return {k.removeprefix("validation_"): v for k, v in found.items() if k != "validation_loss"}
+
+    def temperature_of(best_model: "PreTrainedModel") -> float:
+        judge.scores(best_model)
+        return judge.temperature()
+
+    return _train(
+        tagger.model, tagger.tokenizer,
+        train.select_columns(["input_ids", "length", "label"]).rename_column("label", "labels"), validation,
+        collator=DataCollatorForTokenClassification(tagger.tokenizer, pad_to_multiple_of=LENGTH_MULTIPLE),
+        metrics=metrics, temperature_of=temperature_of, described=train, facts=facts, encoder=encoder, settings=settings,
+        out=Path(out), resume=resume, progress=progress, callbacks=callbacks,
+    )  # fmt: skip
+
+
+def _train(
+    model, tokenizer, train, validation, *, collator, metrics, temperature_of, described, facts, encoder: str,
+    settings: TrainingSettings, out: Path, resume: bool, progress: bool, callbacks,
+) -> TrainingResult:  # fmt: skip
+    """What every task shares: the Trainer set up, run or resumed, and its best epoch saved with notes."""
+    from safetensors import SafetensorError
+    from torch.utils.data import SequentialSampler
+    from transformers import AutoConfig, EarlyStoppingCallback, PrinterCallback, Trainer
+    from transformers.trainer_utils import get_last_checkpoint
+
+    from bioutils.training.callbacks import JsonLines
+
+    class InOrder(Trainer):
+        """Transformers 5 shuffles validation rows too when it groups training rows by length; windows must stay in order."""
+
+        def _get_eval_sampler(self, eval_dataset):
+            return SequentialSampler(eval_dataset)
+
+    keep_freed_memory()
     checkpoints = out / "checkpoints"
-    trainer = Trainer(
+    trainer = InOrder(
         model=model,
         args=hf_arguments(settings, checkpoints=checkpoints, n_rows=len(train), progress=progress),
-        train_dataset=train.select_columns(["input_ids", "length", "label"]),
-        eval_dataset=validation.select_columns(["input_ids", "label"]),
+        train_dataset=train,
+        eval_dataset=validation,
         processing_class=tokenizer,
-        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=LENGTH_MULTIPLE),
-        compute_metrics=lambda prediction: epoch_scores(prediction.predictions, prediction.label_ids),
+        data_collator=collator,
+        compute_metrics=metrics,
         callbacks=[JsonLines(out / "train.jsonl"), *callbacks]
         + ([EarlyStoppingCallback(settings.patience)] if settings.patience else []),
     )
@@ -121,14 +195,11 @@ def train_classifier(
     history = epoch_history(trainer.state.log_history)
     best = int(history[f"validation_{settings.metric}"].argmax())
     best_model = trainer.accelerator.unwrap_model(trainer.model)
-    held_out = predict_logits(best_model, tokenizer, dataset["validation"]["text"][:], max_length=settings.max_length)
-    temperature = fit_temperature(held_out.logits, np.asarray(dataset["validation"]["label"][:]))
+    temperature = temperature_of(best_model)
     if trainer.is_world_process_zero():
-        score = float(history["validation_macro_f1"][best])
-        notes = training_notes(
-            dataset["train"], encoder=encoder, settings=settings, temperature=temperature, macro_f1=score
-        )
-        save_whole(out / "model", notes, best_model.save_pretrained, tokenizer.save_pretrained)
+        scores = {name: float(history[name][best]) for name in {"validation_macro_f1", f"validation_{settings.metric}"}}
+        notes = training_notes(described, encoder=encoder, settings=settings, temperature=temperature, scores=scores)
+        save_whole(out / "model", notes | facts, best_model.save_pretrained, tokenizer.save_pretrained)
         shutil.rmtree(checkpoints, ignore_errors=True)  # three times the model's size each, of no use any more
     return TrainingResult(
         out / "model",
@@ -141,7 +212,7 @@ def train_classifier(
 
 
 def epoch_history(log: list[dict]) -> "pd.DataFrame":
-    """One row an epoch (``epoch, train_loss, validation_loss, validation_accuracy, validation_macro_f1``) of a Trainer's log."""
+    """One row an epoch of a Trainer's log: ``epoch, train_loss, validation_loss``, and what the metrics were."""
     import pandas as pd
 
     rows, losses = [], []
@@ -154,8 +225,13 @@ def epoch_history(log: list[dict]) -> "pd.DataFrame":
                     "epoch": round(entry["epoch"]),
                     "train_loss": float(np.mean(losses)) if losses else float("nan"),
                     "validation_loss": entry["eval_loss"],
-                    "validation_accuracy": entry["eval_accuracy"],
-                    "validation_macro_f1": entry["eval_macro_f1"],
+                    **{
+                        f"validation_{name.removeprefix('eval_')}": value
+                        for name, value in entry.items()
+                        if name.startswith("eval_")
+                        and name != "eval_loss"
+                        and not name.endswith(("runtime", "_second"))
+                    },
                 }
             )
             losses = []

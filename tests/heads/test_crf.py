@@ -105,3 +105,18 @@ def test_it_learns_what_softmax_cannot():
         optimizer.step()
     assert loss.item() < 0.3
     assert crf.decode(emissions[:1], mask[:1]) == [[0, 1] * 3]
+
+
+def test_marginals_by_brute_force(batch):
+    emissions, _, mask = batch
+    torch.manual_seed(3)
+    crf = CRF(5, labels=IOB2)
+    found = crf.marginals(emissions, mask)
+    for row in range(3):
+        n = int(mask[row].sum())
+        scores = brute(crf, emissions[row], n)
+        chances = torch.softmax(torch.stack(list(scores.values())), 0)
+        wanted = torch.zeros(n, 5)
+        for path, chance in zip(scores, chances, strict=True):
+            wanted[range(n), list(path)] += chance
+        assert torch.allclose(found[row, :n], wanted, atol=1e-5)

@@ -132,7 +132,7 @@ def test_an_epoch_has_every_row_once_and_little_padding():
 
 def test_decay_is_kept_off_biases_and_norms(encoder_dir):
     model = load_classifier(str(encoder_dir), labels=list("abc"))
-    decayed, free = loop.parameter_groups(model, 0.1)
+    decayed, free = loop.parameter_groups(model, TrainingSettings(weight_decay=0.1))
     names = {id(p): name for name, p in model.named_parameters()}
     assert all("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in free["params"])
     assert not any("bias" in names[id(p)] or "LayerNorm" in names[id(p)] for p in decayed["params"])
@@ -140,20 +140,28 @@ def test_decay_is_kept_off_biases_and_norms(encoder_dir):
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
 
 
+def test_parts_of_a_model_may_learn_faster(encoder_dir):
+    model = load_classifier(str(encoder_dir), labels=list("abc"))
+    model.rates = {"classifier.": 50.0}
+    groups = loop.parameter_groups(model, TrainingSettings(learning_rate=1e-4, weight_decay=0.1))
+    assert [(g["lr"], g["weight_decay"]) for g in groups] == [
+        (1e-4, 0.1),
+        (1e-4, 0.0),
+        (pytest.approx(5e-3), 0.1),
+        (pytest.approx(5e-3), 0.0),
+    ]
+    fast = {id(w) for group in groups[2:] for w in group["params"]}
+    assert fast == {id(w) for name, w in model.named_parameters() if name.startswith("classifier.")}
+
+
+def test_a_metric_that_the_judge_has_not(tiny_dataset, encoder_dir, tmp_path):
+    with pytest.raises(UsageError, match="micro_f1"):
+        train(tiny_dataset, encoder_dir, tmp_path, replace(SETTINGS, metric="micro_f1"))
+
+
 def test_patience_ends_training_early(tiny_dataset, encoder_dir, tmp_path):
     settings = replace(SETTINGS, epochs=10, learning_rate=1e-9, patience=2)  # nothing is learned
     assert train(tiny_dataset, encoder_dir, tmp_path, settings).history["epoch"].tolist() == [1, 2, 3]
-
-
-def test_mistakes_are_the_wrong_rows(tiny_dataset):
-    data = tiny_dataset["validation"]
-    labels = np.array(data["label"][:])
-    logits = 9 * np.eye(3)[labels]
-    logits[4] = [0, 0, 9]  # true: 1
-    table = loop.mistakes_of(data, logits, ["p", "c", "f"], epoch=7)
-    assert table[["epoch", "row", "true", "predicted"]].to_numpy().tolist() == [[7, 4, "c", "f"]]
-    assert table["text"][0] == data[4]["text"]
-    assert table["confidence"][0] == pytest.approx(1, abs=1e-3)
 
 
 def test_max_length_beyond_the_encoder(tiny_dataset, encoder_dir, tmp_path):

@@ -12,7 +12,7 @@ from bioutils.models import load_model
 from bioutils.relation_inputs import relation_inputs
 from bioutils.result_files import read_pred, read_res
 from bioutils.training.arguments import TrainingSettings
-from bioutils.training.loop import logits_on
+from bioutils.training.judges import logits_on
 from bioutils.training.relation_tasks import (
     Task,
     baseline_trial,

@@ -1,0 +1,117 @@
+"""BioC JSON (Comeau et al. 2013, as PubTator writes it): a collection of documents of passages with annotations."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bioutils.corpora.records import Document, Relation, Remark, Span, check_documents
+from bioutils.errors import DataError
+from bioutils.files import atomic_writer, read_json
+
+
+def write_bioc(documents: Iterable[Document], path: Path | str, *, source: str = "") -> None:
+    """One passage a line of a document's text; remarks on a span become its infons. ``read_bioc`` gives the same back.
+
+    Raises DataError for a span across two lines, which no passage holds, and for links, which BioC has no simple form of.
+    """
+    collection = {
+        "source": source,
+        "date": "",
+        "key": "",
+        "infons": {},
+        "documents": [_to_bioc(d, path) for d in documents],
+    }
+    with atomic_writer(path) as stream:
+        json.dump(collection, stream, ensure_ascii=False, indent=1)
+        stream.write("\n")
+
+
+def _to_bioc(document: Document, path: Path | str) -> dict[str, Any]:
+    if document.links:
+        raise DataError(
+            f"{document.id} has links of several members, which BioC JSON does not hold. Use brat.", path=path
+        )
+    infons: dict[str, dict[str, str]] = {}
+    for remark in document.remarks:
+        infons.setdefault(remark.target, {})[remark.type] = remark.value
+    passages, offset, placed = [], 0, 0
+    for line in document.text.split("\n"):
+        end = offset + len(line)
+        inside = [span for span in document.spans if offset <= span.start and span.end <= end]
+        placed += len(inside)
+        annotations = [
+            {
+                "id": span.id,
+                "infons": {"type": span.type, **infons.get(span.id, {})},
+                "text": span.text,
+                "locations": [{"offset": a, "length": b - a} for a, b in span.pieces],
+            }
+            for span in inside
+        ]
+        passage = {
+            "offset": offset,
+            "infons": {},
+            "text": line,
+            "sentences": [],
+            "annotations": annotations,
+            "relations": [],
+        }
+        passages.append(passage)
+        offset = end + 1
+    if placed < len(document.spans):
+        raise DataError(f"{document.id}: a span crosses a line break, which BioC passages do not hold.", path=path)
+    relations = [
+        {
+            "id": r.id,
+            "infons": {"type": r.type, **infons.get(r.id, {})},
+            "nodes": [{"refid": r.first, "role": r.roles[0]}, {"refid": r.second, "role": r.roles[1]}],
+        }
+        for r in document.relations
+    ]
+    return {"id": document.id, "infons": {}, "passages": passages, "annotations": [], "relations": relations}
+
+
+def read_bioc(path: Path | str) -> list[Document]:
+    """The documents of a collection: passages joined at their offsets, gaps filled with line breaks.
+
+    Relations of two nodes are read, at a passage or at the document. Raises DataError, naming every offender, for what is not
+    BioC, passages that overlap, and annotations whose text is not where they say.
+    """
+    raw = read_json(path)
+    if not isinstance(raw, dict) or not isinstance(raw.get("documents"), list):
+        raise DataError('Expected a BioC collection: an object with "documents".', path=path)
+    found = []
+    for number, document in enumerate(raw["documents"], 1):
+        try:
+            found.append(_from_bioc(document))
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise DataError(
+                f"Document {number} is no BioC document ({type(error).__name__}: {error}).", path=path
+            ) from None
+    return check_documents(found, source=path)
+
+
+def _from_bioc(raw: dict[str, Any]) -> Document:
+    text, spans, relations, remarks = "", [], [], []
+    parts = [*raw["passages"], {"annotations": raw.get("annotations", ()), "relations": raw.get("relations", ())}]
+    for part in parts:
+        if "offset" in part:
+            if part["offset"] < len(text):
+                raise ValueError(f"the passage at {part['offset']} overlaps the one before")
+            text += "\n" * (part["offset"] - len(text)) + part.get("text", "")
+        for a in part.get("annotations", ()):
+            pieces = tuple((x["offset"], x["offset"] + x["length"]) for x in a["locations"])
+            spans.append(Span(str(a["id"]), str(a["infons"]["type"]), pieces, a["text"]))
+            remarks += _remarks(a, len(remarks))
+        for r in part.get("relations", ()):
+            first, second = r["nodes"]
+            ends, roles = (first["refid"], second["refid"]), (first.get("role") or "Arg1", second.get("role") or "Arg2")
+            relations.append(Relation(str(r["id"]), str(r["infons"]["type"]), *ends, roles))
+            remarks += _remarks(r, len(remarks))
+    return Document(str(raw["id"]), text, tuple(spans), tuple(relations), remarks=tuple(remarks), group=str(raw["id"]))
+
+
+def _remarks(annotation: dict[str, Any], n: int) -> list[Remark]:
+    more = [(k, v) for k, v in annotation["infons"].items() if k != "type"]
+    return [Remark(f"A{n + i}", k, str(annotation["id"]), str(v)) for i, (k, v) in enumerate(more, 1)]

@@ -1,0 +1,95 @@
+"""Tagged documents on disk: JSON lines, brat, BioC JSON, or a page with coloured spans."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bioutils.corpora.bioc import write_bioc
+from bioutils.corpora.brat import write_brat
+from bioutils.corpora.records import Document
+from bioutils.entity_page import entity_page
+from bioutils.errors import BioutilsError, UsageError, expected
+from bioutils.files import atomic_writer
+
+FORMATS = {".jsonl": "a line a document", ".json": "BioC JSON", ".html": "a page", "/": "a folder for brat"}
+
+
+def is_folder(out: Path) -> bool:
+    """Whether ``out`` names a folder for brat: a name without an ending."""
+    return not out.suffix
+
+
+def check_output(inputs: Sequence[Path], out: Path, *, overwrite: bool) -> None:
+    """Makes sure that the format is known and that nothing is overwritten unasked. Raises UsageError."""
+    if not is_folder(out) and out.suffix.lower() not in FORMATS:
+        known = [f"{ending} ({what})" for ending, what in FORMATS.items()]
+        remedy = "For brat name a folder, without an ending." if out.suffix == ".ann" else ""
+        raise UsageError(
+            expected("--out", "a file or folder of a known format", out.name, available=known, remedy=remedy)
+        )
+    if out.resolve() in {path.resolve() for path in inputs}:
+        raise UsageError(f"{out} is an input: the results would replace it. Choose another --out.")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists. Give --overwrite to replace it, or choose another --out.")
+    if out.exists() and out.is_dir() != is_folder(out):
+        raise UsageError(f"{out} is {'a folder' if out.is_dir() else 'a file'}. Choose another --out.")
+
+
+def as_line(document: Document) -> dict[str, Any]:
+    """``{"id", "text", "entities": [{"start", "end", "text", "type", "score"}]}``."""
+    scores = {remark.target: float(remark.value) for remark in document.remarks}
+    return {
+        "id": document.id,
+        "text": document.text,
+        "entities": [
+            {"start": s.start, "end": s.end, "text": s.text, "type": s.type, "score": scores.get(s.id)}
+            for s in document.spans
+        ],
+    }
+
+
+def write_documents(documents: Iterable[Document], out: Path, *, types: Sequence[str], overwrite: bool = False) -> None:
+    """Writes the documents in the format of ``out``'s ending, whole or not at all."""
+    suffix = out.suffix.lower()
+    if is_folder(out):
+        _write_folder(documents, out, overwrite=overwrite)
+    elif suffix == ".jsonl":
+        with atomic_writer(out) as stream:
+            for document in documents:
+                stream.write(json.dumps(as_line(document), ensure_ascii=False) + "\n")
+    elif suffix == ".json":
+        write_bioc(documents, out, source="bioutils tag")
+    else:
+        page = entity_page(
+            [(document.id, document.text, as_line(document)["entities"]) for document in documents], types
+        )
+        with atomic_writer(out) as stream:
+            stream.write(page)
+
+
+def _write_folder(documents: Iterable[Document], out: Path, *, overwrite: bool) -> None:
+    temporary = out.with_name(f".{out.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        named = (Document(_file_name(d.id), d.text, d.spans, remarks=tuple(r for r in d.remarks)) for d in documents)
+        written = write_brat(named, temporary)
+        if len(set(written)) < len(written):
+            raise BioutilsError("Two ids of documents give one file name. Change one of them.")
+        if overwrite and out.exists():
+            shutil.rmtree(out)
+        if written:
+            temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _file_name(name: str) -> str:
+    """An id with what no file name may hold replaced.
+
+    >>> _file_name("doi:10.1/x")
+    'doi_10.1_x'
+    """
+    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "document"

@@ -1,0 +1,71 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bioutils.corpora.bioc import read_bioc, write_bioc
+from bioutils.corpora.records import Document, Link, Relation, Remark, Span
+from bioutils.errors import DataError
+
+TEXT = "A title\nAspirin blocks COX-1 and\nCOX-2."
+
+
+def document(text: str = TEXT) -> Document:
+    spans = (
+        Span("T1", "Chemical", ((8, 15),), "Aspirin"),
+        Span("T2", "Gene", ((23, 28),), "COX-1"),
+        Span("T3", "Gene", ((8, 11), (16, 22)), "Asp blocks"),
+    )
+    remarks = (Remark("A1", "Score", "T1", "0.9"), Remark("A2", "note", "R1", "sure"))
+    return Document("d/1", text, spans, (Relation("R1", "inhibits", "T1", "T2"),), remarks=remarks, group="d/1")
+
+
+def test_round_trip(tmp_path):
+    found = [document(), Document("empty", "", group="empty"), Document("lines", "\n\na\n", group="lines")]
+    write_bioc(found, tmp_path / "a.json", source="test")
+    assert read_bioc(tmp_path / "a.json") == found
+    raw = json.loads((tmp_path / "a.json").read_text())
+    passage = raw["documents"][0]["passages"][1]
+    assert passage["offset"] == 8
+    assert passage["annotations"][0] == {
+        "id": "T1", "infons": {"type": "Chemical", "Score": "0.9"}, "text": "Aspirin", "locations": [{"offset": 8, "length": 7}],
+    }  # fmt: skip
+
+
+@given(text=st.text(st.characters(exclude_categories=["C"], include_characters="\n"), max_size=60))
+def test_any_text_comes_back(text, tmp_path_factory):
+    path = tmp_path_factory.mktemp("bioc") / "a.json"
+    write_bioc([Document("1", text, group="1")], path)
+    assert read_bioc(path)[0].text == text
+
+
+def test_what_bioc_does_not_hold(tmp_path):
+    with pytest.raises(DataError, match="line break"):
+        write_bioc([Document("1", "a\nb", (Span("T1", "x", ((0, 3),), "a\nb"),))], tmp_path / "a.json")
+    with pytest.raises(DataError, match="links"):
+        write_bioc([Document("1", "a", links=(Link("E1", "x", (("", "T1"),)),))], tmp_path / "a.json")
+    assert not (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "BioC collection"),
+        ('{"documents": [{"id": "1"}]}', "Document 1 is no BioC document"),
+        (
+            '{"documents": [{"id": "1", "passages": [{"offset": 0, "text": "abc"}, {"offset": 1, "text": "b"}]}]}',
+            "overlaps",
+        ),
+        (
+            '{"documents": [{"id": "1", "passages": [{"offset": 0, "text": "abc", "annotations": [{"id": "T1", "text": "x", '
+            '"infons": {"type": "g"}, "locations": [{"offset": 0, "length": 1}]}]}]}]}',
+            "T1 is given as 'x'",
+        ),
+        ("{", "a.json:1: Not JSON"),
+    ],
+)
+def test_broken_files(content, message, tmp_path):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_bioc(tmp_path / "a.json")
