@@ -30,7 +30,11 @@ class TaggingInputs(NamedTuple):
 
 
 def tagging_inputs(
-    sentences: Sequence[Sequence[str]], tokenizer: "PreTrainedTokenizerBase", *, max_length: int, stride: int | None = None
+    sentences: Sequence[Sequence[str]],
+    tokenizer: "PreTrainedTokenizerBase",
+    *,
+    max_length: int,
+    stride: int | None = None,
 ) -> TaggingInputs:
     """The words of each sentence as ids, in windows of at most ``max_length`` tokens that overlap by about ``stride`` (by
     default 32, or a quarter where that is less).

@@ -101,8 +101,6 @@ def test_wrong_calls(change, message, tagger_dir, abstracts, tmp_path, capsys, m
 def test_a_file_without_abstracts_leaves_nothing(tagger_dir, tmp_path, capsys):
     (tmp_path / "empty.csv").write_text("id,title,abstract\n")
     for out in ("a.html", "brat"):
-        assert (
-            main(["tag", str(tmp_path / "empty.csv"), "--model", str(tagger_dir), "--out", str(tmp_path / out)]) == 1
-        )
+        assert main(["tag", str(tmp_path / "empty.csv"), "--model", str(tagger_dir), "--out", str(tmp_path / out)]) == 1
         assert not (tmp_path / out).exists()
     assert "No abstract" in capsys.readouterr().err
