@@ -54,8 +54,9 @@ def range_test(
     """Sweeps the rate from ``low`` to ``high``, growing by a constant factor, a batch a step; then puts everything back.
 
     ``loss_of(batch)`` gives the mean loss of a batch, with its graph. ``smoothing`` is the weight of the past in the
-    running mean of the loss (corrected for its start at 0). The sweep ends early when the smoothed loss is above
-    ``divergence`` times its lowest value, or not finite. Weights, optimiser, mode and random state are restored.
+    running mean of the loss (corrected for its start at 0). Groups of the optimiser keep their ratios. The sweep ends early
+    when the smoothed loss is above ``divergence`` times its lowest value, or not finite. Weights, optimiser, mode and random
+    state are restored.
     Raises UsageError on a range that is none and where there are no batches; batches are used again when they run out.
     """
     import torch
@@ -71,6 +72,8 @@ def range_test(
     # On the CPU: a second copy of a large model may not fit beside it on a GPU.
     weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
     state, training = copy.deepcopy(optimizer.state_dict()), model.training
+    start = optimizer.param_groups[0]["lr"]
+    factors = [group["lr"] / start if start else 1.0 for group in optimizer.param_groups]
     rates, losses, smoothed = [], [], []
     mean, diverged = 0.0, False
     model.train()
@@ -78,8 +81,8 @@ def range_test(
         try:
             for step, batch in zip(range(steps), chain.from_iterable(repeat(batches)), strict=False):
                 rate = low * (high / low) ** (step / (steps - 1))
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
+                for group, factor in zip(optimizer.param_groups, factors, strict=True):
+                    group["lr"] = rate * factor
                 optimizer.zero_grad()
                 loss = loss_of(batch)
                 mean = smoothing * mean + (1 - smoothing) * loss.item()

@@ -11,6 +11,7 @@ from bioutils.corpora.conll import Sentence
 from bioutils.corpora.entities import EntityCorpus
 from bioutils.corpora.splits import hold_out
 from bioutils.corpora.units import to_unit_tags, to_word_tags, units_of
+from bioutils.device import autocast, choose_device
 from bioutils.errors import UsageError, expected
 from bioutils.evaluation.calibration import fit_temperature
 from bioutils.evaluation.spans import evaluate_spans
@@ -18,7 +19,8 @@ from bioutils.heads.tagging import NO_LABEL, TaggerWithCRF
 from bioutils.taggers import Tagger, decode, emissions_of, new_tagger, save_tagger
 from bioutils.tagging_inputs import TaggingInputs, tagging_inputs
 from bioutils.training.arguments import TrainingSettings
-from bioutils.training.loop import fit, summed_loss
+from bioutils.training.loop import epoch_order, fit, make_optimizer, micro_batches, summed_loss
+from bioutils.training.lr_finder import RangeTest, range_test
 from bioutils.training.results import TrainingResult
 
 if TYPE_CHECKING:
@@ -231,3 +233,26 @@ def train_tagger(
         )  # fmt: skip
     notes = {"temperature": result.temperature, "scheme": task.scheme, "max_length": settings.max_length}
     return replace(tagger, notes=notes), result
+
+
+def tagger_range_test(
+    task: TaggingTask, *, encoder: str, head: str = "softmax", settings: TrainingSettings = TAGGING, **options: Any
+) -> RangeTest:
+    """``lr_finder.range_test``, whose options it takes, of an untrained tagger on training sentences."""
+    tagger = new_tagger(
+        task.labels, encoder=encoder, head=head, scheme=task.scheme, seed=settings.seed, max_length=settings.max_length
+    )
+    data, _ = tagging_dataset(
+        task.train, tagger.tokenizer, task.labels, scheme=task.scheme, max_length=settings.max_length
+    )
+    model = tagger.model.to(choose_device())
+    order = epoch_order(np.asarray(data["length"][:]), rows_a_step=settings.batch_size, seed=settings.seed)
+    batches = [next(micro_batches(data, rows, tagger.tokenizer, batch_size=settings.batch_size)) for rows in order[:20]]
+    loss_of = getattr(model, "summed_loss", summed_loss)
+
+    def mean_loss(batch):
+        inputs, labels = batch
+        with autocast(settings.bf16):
+            return loss_of(model(**inputs).logits, labels) / (labels != NO_LABEL).sum()
+
+    return range_test(model, make_optimizer(model, settings), batches, mean_loss, **options)

@@ -12,7 +12,15 @@ from bioutils.evaluation.spans import evaluate_spans
 from bioutils.heads.tagging import NO_LABEL
 from bioutils.taggers import load_tagger, new_tagger
 from bioutils.training import loop
-from bioutils.training.tagging import TAGGING, TagJudge, documents_of, make_task, tagging_dataset, train_tagger
+from bioutils.training.tagging import (
+    TAGGING,
+    TagJudge,
+    documents_of,
+    make_task,
+    tagger_range_test,
+    tagging_dataset,
+    train_tagger,
+)
 
 LABELS = ("O", "B-x", "I-x")
 SETTINGS = replace(TAGGING, epochs=12, learning_rate=1e-2, max_length=32, batch_size=8)
@@ -96,6 +104,13 @@ def test_a_judge_scores_words_and_lists_mistakes(task, encoder_dir):
     gold = [label for row in judge.labels_of_rows() for label in row if label != NO_LABEL]
     assert gold == [label for truth in judge.truth for label in truth]
     assert 0.1 < judge.temperature() < 20
+
+
+@pytest.mark.parametrize("head", ["softmax", "crf"])
+def test_a_range_test_of_a_tagger(head, task, encoder_dir):
+    found = tagger_range_test(task, encoder=str(encoder_dir), head=head, settings=SETTINGS, steps=40, low=1e-5)
+    assert len(found.rates) > 10
+    assert found.smoothed.min() < found.smoothed[0]
 
 
 def test_what_does_not_fit(task, encoder_dir, tmp_path):
