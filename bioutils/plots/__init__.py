@@ -7,6 +7,7 @@ from bioutils.plots.attention import attends_to_lines, attention_heatmap, attrib
 from bioutils.plots.calibration import reliability_diagram, risk_coverage_curve, ternary
 from bioutils.plots.corpora import distance_heatmaps, length_lines, word_bars
 from bioutils.plots.data import aspect_pie, counts_bar, length_histogram, token_lengths, word_cloud, word_count_boxes
+from bioutils.plots.entities import recall_bars
 from bioutils.plots.epochs import epoch_lines, map_frames, similarity_heatmap
 from bioutils.plots.ontology import ancestry, most_connected_terms
 from bioutils.plots.runs import missed_by, run_curves, score_boxes
@@ -37,6 +38,7 @@ __all__ = [
     "most_connected_terms",
     "new_axes",
     "range_test_curve",
+    "recall_bars",
     "reliability_diagram",
     "risk_coverage_curve",
     "run_curves",
