@@ -21,17 +21,9 @@ from bioutils.training.tagging import TAGGING, documents_of, make_task, train_ta
 
 KEYS = ("corpus", "head", "encoder", "epochs", "learning_rate", "batch_size", "scheme", "dropout", "train", "seed")
 KEPT = (
-    "micro_precision", "micro_recall", "micro_f1", "micro_f1_low", "micro_f1_high", "macro_f1", "weighted_f1", "word_micro_f1",
-)  # fmt: skip
-    "micro_precision",
-    "micro_recall",
-    "micro_f1",
-    "micro_f1_low",
-    "micro_f1_high",
-    "macro_f1",
-    "weighted_f1",
+    "micro_precision", "micro_recall", "micro_f1", "micro_f1_low", "micro_f1_high", "macro_f1", "weighted_f1",
     "word_micro_f1",
-)
+)  # fmt: skip
 BASELINES = {"gazetteer": Gazetteer, "feature-crf": FeatureCRF}
 
 
