@@ -90,7 +90,10 @@ def one(arguments: argparse.Namespace, seed: int) -> dict:
     recall = recall[recall["type"] == "all"].set_index("names")["recall"].round(4).to_dict()
     also = {}
     for name in filter(None, arguments.also.split(",")):
-        other = read_entities(name, scheme=arguments.scheme, repairs=[]).parts["test"]
+        corpus = read_entities(name, scheme=arguments.scheme, repairs=[])
+        if arguments.head not in BASELINES:
+            tagger.check_types(corpus.types)
+        other = corpus.parts["test"]
         also[name] = score(other, predict([s.tokens for s in other]), arguments.scheme)
     return {**scores, "recall_seen": recall.get("seen"), "recall_unseen": recall.get("unseen"), "also": also,
             "validation": history, "best_epoch": best, "seconds": seconds, "n_train": len(task.train)}  # fmt: skip

@@ -44,6 +44,12 @@ class Tagger:
         """The entity types, in the labels' order."""
         return list(dict.fromkeys(split_tag(label)[1] for label in self.labels if label != "O"))
 
+    def check_types(self, types: Sequence[str]) -> None:
+        """Raises UsageError where a corpus has types that this tagger was not trained on: all of them would be missed."""
+        if unknown := sorted(set(types) - set(self.types)):
+            remedy = "Take a corpus of these types, or train a tagger on that one."
+            raise UsageError(expected("types of the corpus", f"among {self.types}", unknown, remedy=remedy))
+
     def tag_units(self, sentences: Sequence[Sequence[str]]) -> tuple[list[list[str]], list[np.ndarray]]:
         """Each sentence's units' tags, and how sure each is: its probability, under a CRF the marginal one."""
         inputs = tagging_inputs(sentences, self.tokenizer, max_length=self.max_length)

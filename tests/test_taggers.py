@@ -62,6 +62,13 @@ def test_transformers_pipeline_finds_the_same_spans(tmp_path):
     assert n > 10
 
 
+def test_a_corpus_of_other_types(encoder_dir):
+    tagger = new_tagger(LABELS, encoder=str(encoder_dir))
+    tagger.check_types(["x"])
+    with pytest.raises(UsageError, match="Disease"):
+        tagger.check_types(["x", "Disease"])
+
+
 def test_what_is_no_tagger(encoder_dir, model_dir, tmp_path):
     with pytest.raises(UsageError, match="folder of a saved tagger"):
         load_tagger(tmp_path)

@@ -80,7 +80,7 @@ def read_conll(
 def _sentences(path: Path | str, known: set[str], separator: str) -> Iterator[Sentence]:
     tokens: list[str] = []
     tags: list[str] = []
-    document, n_documents, first = "", 0, 1
+    document, n_documents, first, columns = "", 0, 1, 0
     for number, line in read_lines(path):
         if not line.strip():
             if tokens:
@@ -97,6 +97,10 @@ def _sentences(path: Path | str, known: set[str], separator: str) -> Iterator[Se
         fields = line.split(separator)
         if len(fields) < 2:
             message = expected("the line", "a token and a tag between a tab", line[:80])
+            raise DataError(message, path=path, line=number)
+        columns = columns or len(fields)
+        if len(fields) != columns:  # a tab in a token, or a column too many or too few
+            message = expected("the line", f"{columns} columns, as in the first", f"{len(fields)}: {line[:80]}")
             raise DataError(message, path=path, line=number)
         token, tag = fields[0], fields[-1].strip()
         try:
