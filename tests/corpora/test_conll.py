@@ -49,7 +49,7 @@ def test_more_columns_and_gzip(tmp_path):
     ("content", "message"),
     [
         ("Zinc\tO\nPKC\n", r"a.tsv:2: Expected the line to be a token and a tag"),
-        ("Zinc\tO\nP\tKC\tO\n", r"a.tsv:2: Expected the line to be 2 columns, as in the first, found 3"),
+        ("Zinc\tO\nP\tKC\tO\n", r"a.tsv:2: Expected the line to be 2 columns, as in the first, found '3: P"),
         ("Zinc\tO\nPKC\tX\n", r"a.tsv:2: 'X' is no tag"),
         ("Zinc\tB-metal\n", r"a.tsv:1: Expected type to be a known one, found 'metal'"),
         ("Zi\x07nc\tO\n", r"a.tsv:1: The token 'Zi\\x07nc' is empty or holds a control character"),
