@@ -37,7 +37,7 @@ def test_the_suite_runs_with_the_quick_profile(tmp_path):
 @pytest.mark.slow
 def test_embeddings_of_a_relation_corpus(tmp_path):
     """Whose rows have no names, and whose classes are not the ontology's three."""
-    changes = {"corpus": "pgxcorpus", "epochs": "1", "maps": "pca"}
+    changes = {"corpus": "pgxcorpus", "epochs": "4", "maps": "pca"}
     result = run_suite(["06"], profile="quick", overrides=changes, out=tmp_path / "quick", cores=1)
     assert [(row.state, row.detail) for row in result.rows] == [("ok", "")]
 
