@@ -1,13 +1,14 @@
 """What the benchmarks share: sentences to work on, a table row, the machine's description."""
 
 import argparse
+import json
 import os
 import platform
 import re
 import resource
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -16,6 +17,27 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="timings of each way, taken in turn; the median counts")
     return parser
+
+
+def run_trials(
+    call: argparse.Namespace,
+    keys: Sequence[str],
+    one: Callable[[argparse.Namespace, int], dict],
+    *,
+    shown: Sequence[str],
+) -> None:
+    """A line of JSON a seed of ``call.seeds`` into ``call.out``, ``keys`` first; trials that are there are not run again."""
+    call.out.mkdir(parents=True, exist_ok=True)
+    record = call.out / "trials.jsonl"
+    done = [json.loads(line) for line in record.read_text().splitlines()] if record.is_file() else []
+    for seed in map(int, call.seeds.split(",")):
+        key = {name: getattr(call, name, None) for name in keys} | {"seed": seed}
+        if any(all(row.get(name) == value for name, value in key.items()) for row in done):
+            continue
+        found = one(call, seed)
+        with record.open("a") as stream:
+            stream.write(json.dumps(key | found) + "\n")
+        print(json.dumps({name: key[name] for name in shown} | found), flush=True)
 
 
 def machine() -> str:

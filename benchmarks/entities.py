@@ -7,7 +7,6 @@ A line of JSON a trial in --out; trials that are there already are not run again
 """
 
 import argparse
-import json
 import shutil
 import time
 from dataclasses import replace
@@ -19,7 +18,21 @@ from bioutils.evaluation.spans import evaluate_spans
 from bioutils.evaluation.tag_baselines import FeatureCRF, Gazetteer
 from bioutils.training.tagging import TAGGING, documents_of, make_task, train_tagger
 
-KEYS = ("corpus", "head", "encoder", "epochs", "learning_rate", "batch_size", "scheme", "dropout", "train", "seed")
+from common import run_trials
+
+KEYS = (
+    "corpus",
+    "head",
+    "encoder",
+    "epochs",
+    "learning_rate",
+    "batch_size",
+    "scheme",
+    "dropout",
+    "train",
+    "dev",
+    "seed",
+)
 KEPT = (
     "micro_precision", "micro_recall", "micro_f1", "micro_f1_low", "micro_f1_high", "macro_f1", "weighted_f1",
     "word_micro_f1",
@@ -47,18 +60,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    arguments = parser().parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    record = arguments.out / "trials.jsonl"
-    done = [json.loads(line) for line in record.read_text().splitlines()] if record.is_file() else []
-    for seed in map(int, arguments.seeds.split(",")):
-        key = {name: getattr(arguments, name, None) for name in KEYS} | {"seed": seed, "dev": arguments.dev}
-        if any(all(row.get(name) == value for name, value in key.items()) for row in done):
-            continue
-        found = one(arguments, seed)
-        with record.open("a") as stream:
-            stream.write(json.dumps(key | found) + "\n")
-        print(json.dumps({k: key[k] for k in ("corpus", "head", "seed")} | found), flush=True)
+    run_trials(parser().parse_args(), KEYS, one, shown=("corpus", "head", "seed"))
 
 
 def one(arguments: argparse.Namespace, seed: int) -> dict:

@@ -6,7 +6,6 @@ A line of JSON a trial in --out; trials that are there already are not run again
 """
 
 import argparse
-import json
 import time
 import warnings
 from dataclasses import replace
@@ -17,6 +16,8 @@ from bioutils.evaluation.classification import evaluate
 from bioutils.result_files import Predictions, file_tag, write_results
 from bioutils.training.relation_tasks import baseline_trial, make_folds, make_task
 from bioutils.training.relations import FINE_TUNED, FROZEN_RELATIONS, run_trial
+
+from common import run_trials
 
 KEYS = ("corpus", "form", "protocol", "folds", "strategy", "head", "marking", "encoder", "epochs", "learning_rate", "max_length",
         "batch_size", "faithful", "layer", "seed")  # fmt: skip
@@ -44,18 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    arguments = parser().parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    record = arguments.out / "trials.jsonl"
-    done = [json.loads(line) for line in record.read_text().splitlines()] if record.is_file() else []
-    for seed in map(int, arguments.seeds.split(",")):
-        key = {name: getattr(arguments, name, None) for name in KEYS} | {"seed": seed}
-        if any(all(row.get(name) == value for name, value in key.items()) for row in done):
-            continue
-        found = one(arguments, seed)
-        with record.open("a") as stream:
-            stream.write(json.dumps(key | found) + "\n")
-        print(json.dumps({k: key[k] for k in ("corpus", "strategy", "head", "marking", "seed")} | found), flush=True)
+    run_trials(parser().parse_args(), KEYS, one, shown=("corpus", "strategy", "head", "marking", "seed"))
 
 
 def one(arguments: argparse.Namespace, seed: int) -> dict:

@@ -34,9 +34,9 @@ SCORE_EXAMPLES = """examples:
 Writes a row an abstract to FILE and a row a sentence to FILE with .sentences before its ending."""
 
 TAG_EXAMPLES = """examples:
-  bioutils tag abstracts.xml.gz --model outputs/quick/10_named_entities/model --out entities.html
-  bioutils tag *.nbib --model outputs/full/10_named_entities/model --out entities.jsonl
-  bioutils tag notes.txt --model outputs/full/10_named_entities/model --out brat/
+  bioutils tag abstracts.xml.gz --model outputs/quick/10_named_entities/crf-0/model --out entities.html
+  bioutils tag *.nbib --model outputs/full/10_named_entities/crf-0/model --out entities.jsonl
+  bioutils tag notes.txt --model outputs/full/10_named_entities/crf-0/model --out brat/
 
 .jsonl: a line a document, {"id", "text", "entities": [{"start", "end", "text", "type", "score"}]}; .json: BioC; .html: a page
 with coloured spans; a name without an ending: a folder for brat, an .ann and a .txt a document. Offsets count characters of the
@@ -80,17 +80,12 @@ def build_parser() -> argparse.ArgumentParser:
     run.set_defaults(call=_run)
 
     score = _add(commands, "score", "GO-aspect probabilities of abstracts and their sentences", SCORE_EXAMPLES)
-    score.add_argument(
-        "inputs", nargs="+", type=Path, metavar="INPUT", help="PubMed XML, nbib, RIS, JSONL, CSV, TSV, text"
-    )
+    _add_abstracts(score)
     score.add_argument("--out", type=Path, required=True, metavar="FILE", help=".parquet, .csv, .xlsx or .jsonl")
     score.add_argument(
         "--model",
         metavar="PATH",
         help="folder of a saved classifier, head or adapter (default: data/models/go-aspect, which comes with the project)",
-    )
-    score.add_argument(
-        "--column", action="append", default=[], metavar="FIELD=HEADER", help="CSV/TSV column of id, title or abstract"
     )
     score.add_argument(
         "--batch-tokens", type=_at_least(16), metavar="N", help="tokens scored at once: less needs less memory"
@@ -101,15 +96,10 @@ def build_parser() -> argparse.ArgumentParser:
     score.set_defaults(call=_score)
 
     tag = _add(commands, "tag", "entities in abstracts, by a trained tagger", TAG_EXAMPLES)
-    tag.add_argument(
-        "inputs", nargs="+", type=Path, metavar="INPUT", help="PubMed XML, nbib, RIS, JSONL, CSV, TSV, text"
-    )
+    _add_abstracts(tag)
     tag.add_argument("--model", required=True, metavar="PATH", help="folder of a saved tagger (notebook 10 makes one)")
     tag.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help=".jsonl, .json, .html, or a folder for brat"
-    )
-    tag.add_argument(
-        "--column", action="append", default=[], metavar="FIELD=HEADER", help="CSV/TSV column of id, title or abstract"
     )
     tag.add_argument("--overwrite", action="store_true", help="replace earlier results")
     tag.set_defaults(call=_tag)
@@ -181,6 +171,16 @@ def _add(commands, name: str, help_text: str, examples: str) -> argparse.Argumen
         description=help_text[0].upper() + help_text[1:] + ".",
         epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_abstracts(parser: argparse.ArgumentParser) -> None:
+    """The arguments of a command that reads abstracts."""
+    parser.add_argument(
+        "inputs", nargs="+", type=Path, metavar="INPUT", help="PubMed XML, nbib, RIS, JSONL, CSV, TSV, text"
+    )
+    parser.add_argument(
+        "--column", action="append", default=[], metavar="FIELD=HEADER", help="CSV/TSV column of id, title or abstract"
     )
 
 

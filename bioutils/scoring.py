@@ -1,16 +1,15 @@
 """Texts to GO-aspect probabilities, a sentence and an abstract at a time: the deployed use of a trained classifier."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bioutils.corpora import project_data
-from bioutils.corpora.pubmed import Abstract, read_abstracts
+from bioutils.corpora.pubmed import Abstract, check_inputs, read_in_chunks
 from bioutils.encoders import max_tokens
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.evaluation.calibration import softmax
@@ -167,13 +166,6 @@ class Summary:
     model: Path
 
 
-def _chunks(inputs: Sequence[Path], columns: dict[str, str] | None) -> Iterator[list[Abstract]]:
-    for path in inputs:
-        stream = read_abstracts(path, columns=columns)
-        while chunk := list(islice(stream, CHUNK)):
-            yield chunk
-
-
 def score_files(
     inputs: Sequence[Path | str],
     out: Path | str,
@@ -195,9 +187,7 @@ def score_files(
 
     inputs, out = [Path(p) for p in inputs], Path(out)
     beside = check_output(inputs, out, overwrite=overwrite, resume=resume)
-    for path in inputs:  # a wrong name at the end of the list is told before hours of work, not after
-        if not path.is_file():
-            raise UsageError(expected("input", "a file", str(path), remedy="Check the path."))
+    check_inputs(inputs)
     scorer = load_scorer(model)
     job = {
         "inputs": [[str(p.resolve()), sha256(p)] for p in inputs],
@@ -209,7 +199,7 @@ def score_files(
     seen: Counter[str] = Counter()
     n_sentences = n_empty = 0
     with Parts(out, job, resume=resume) as parts, tqdm(unit=" abstracts", disable=None if progress else True) as bar:
-        for number, chunk in enumerate(_chunks(inputs, columns)):
+        for number, chunk in enumerate(read_in_chunks(inputs, columns=columns, size=CHUNK)):
             if not parts.done(number):
                 table = score_sentences(chunk, scorer, batch_tokens=batch_tokens)
                 parts.add(number, score_abstracts(chunk, table, scorer.names), table)

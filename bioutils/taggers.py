@@ -1,7 +1,7 @@
 """Taggers: an encoder that gives each unit of a text a tag, with or without a CRF; saved, loaded, and put to work."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ from bioutils.tagging_inputs import TaggingInputs, tagging_inputs
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerBase
+
+    from bioutils.heads.crf import CRF
 
 HEADS = ("softmax", "crf")
 CRF_FILE = "crf.safetensors"
@@ -52,16 +54,20 @@ class Tagger:
 
     def tag_units(self, sentences: Sequence[Sequence[str]]) -> tuple[list[list[str]], list[np.ndarray]]:
         """Each sentence's units' tags, and how sure each is: its probability, under a CRF the marginal one."""
-        inputs = tagging_inputs(sentences, self.tokenizer, max_length=self.max_length)
-        emissions = emissions_of(self.model, self.tokenizer, inputs, [len(s) for s in sentences])
+        emissions = self._emissions(sentences)
+        tags = decode(self.model, emissions, self.labels)
         temperature = float((self.notes or {}).get("temperature", 1.0))
-        return decode(self.model, emissions, self.labels, temperature=temperature)
+        return tags, certainty(self.model, emissions, tags, self.labels, temperature=temperature)
 
     def tag_words(self, sentences: Sequence[Sequence[str]]) -> list[list[str]]:
         """Each sentence's words' tags."""
         units = [units_of(words) for words in sentences]
-        tags, _ = self.tag_units([u.units for u in units])
+        tags = decode(self.model, self._emissions([u.units for u in units]), self.labels)
         return [to_word_tags(found, u, self.scheme) for found, u in zip(tags, units, strict=True)]
+
+    def _emissions(self, sentences: Sequence[Sequence[str]]) -> list[np.ndarray]:
+        inputs = tagging_inputs(sentences, self.tokenizer, max_length=self.max_length)
+        return emissions_of(self.model, self.tokenizer, inputs, [len(s) for s in sentences])
 
 
 def new_tagger(
@@ -130,34 +136,67 @@ def emissions_of(
 
     keep_freed_memory()
     model = model.to(choose_device()).eval()
-    found = [np.empty((n, model.config.num_labels), dtype=np.float32) for n in n_units]
+    rows_of: list[np.ndarray] = [np.empty(0)] * len(inputs.input_ids)
     with torch.no_grad(), autocast():
         for rows, batch in device_batches(inputs.input_ids, tokenizer):
             logits = model(**batch).logits.float().cpu().numpy()
             for row, values in zip(rows, logits, strict=True):
-                found[inputs.sentence[row]][inputs.words[row]] = values[inputs.places[row]]
+                rows_of[row] = values[inputs.places[row]]
+    return join_windows(inputs, rows_of, n_units, model.config.num_labels)
+
+
+def join_windows(
+    inputs: TaggingInputs, answers: Sequence[np.ndarray], n_units: Sequence[int], n_labels: int
+) -> list[np.ndarray]:
+    """Logits (units, tags) of each sentence, of those that each window answers for, in the order of its ``words``."""
+    found = [np.empty((n, n_labels), dtype=np.float32) for n in n_units]
+    for sentence, words, values in zip(inputs.sentence, inputs.words, answers, strict=True):
+        found[sentence][words] = values
     return found
 
 
-def decode(
-    model: "nn.Module", emissions: Sequence[np.ndarray], labels: Sequence[str], *, temperature: float = 1.0
-) -> tuple[list[list[str]], list[np.ndarray]]:
-    """The best tags of each sentence and the probability of each: by token, or under the model's CRF by path."""
+def decode(model: "nn.Module", emissions: Sequence[np.ndarray], labels: Sequence[str]) -> list[list[str]]:
+    """The best tags of each sentence: by unit, or under the model's CRF by path."""
+    if not isinstance(model, TaggerWithCRF):
+        return [[labels[i] for i in values.argmax(1)] for values in emissions]
+    tags: list[list[str]] = [[] for _ in emissions]
+    for rows, crf, batch, mask in _crf_batches(model, emissions):
+        for i, path in zip(rows, crf.decode(batch, mask), strict=True):
+            tags[i] = [labels[tag] for tag in path]
+    return tags
+
+
+def certainty(
+    model: "nn.Module",
+    emissions: Sequence[np.ndarray],
+    tags: Sequence[Sequence[str]],
+    labels: Sequence[str],
+    *,
+    temperature: float = 1.0,
+) -> list[np.ndarray]:
+    """The probability of each unit's tag: of a softmax over its logits, or under the model's CRF over all paths."""
+    chances: list[np.ndarray] = [np.zeros((0, len(labels)))] * len(emissions)
+    if isinstance(model, TaggerWithCRF):
+        for rows, crf, batch, mask in _crf_batches(model, emissions):
+            for i, values in zip(rows, crf.marginals(batch, mask).numpy(), strict=True):
+                chances[i] = values
+    else:
+        chances = [softmax(values / temperature) if len(values) else values for values in emissions]
+    number = {label: i for i, label in enumerate(labels)}
+    return [
+        values[np.arange(len(line)), [number[tag] for tag in line]] if line else np.zeros(0)
+        for values, line in zip(chances, tags, strict=True)
+    ]
+
+
+def _crf_batches(model: TaggerWithCRF, emissions: Sequence[np.ndarray]) -> "Iterator[tuple[list[int], CRF, Any, Any]]":
+    """Sentences that are not empty, long ones first: their numbers, the CRF on the CPU, emissions and mask (rows, units)."""
     import torch
 
-    if not isinstance(model, TaggerWithCRF):
-        tags = [[labels[i] for i in values.argmax(1)] for values in emissions]
-        return tags, [softmax(values / temperature).max(1) if len(values) else np.zeros(0) for values in emissions]
-    tags, sure = [[] for _ in emissions], [np.zeros(0)] * len(emissions)
-    order = sorted((i for i, values in enumerate(emissions) if len(values)), key=lambda i: -len(emissions[i]))
     crf = copy.deepcopy(model.crf).cpu()
+    order = sorted((i for i, values in enumerate(emissions) if len(values)), key=lambda i: -len(emissions[i]))
     for start in range(0, len(order), 64):
         rows = order[start : start + 64]
-        lengths = [len(emissions[i]) for i in rows]
+        lengths = torch.tensor([len(emissions[i]) for i in rows])
         batch = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(emissions[i]) for i in rows], batch_first=True)
-        mask = torch.arange(batch.shape[1]) < torch.tensor(lengths)[:, None]
-        paths, marginals = crf.decode(batch, mask), crf.marginals(batch, mask).numpy()
-        for i, path, chance in zip(rows, paths, marginals, strict=True):
-            tags[i] = [labels[tag] for tag in path]
-            sure[i] = chance[np.arange(len(path)), path]
-    return tags, sure
+        yield rows, crf, batch, torch.arange(batch.shape[1]) < lengths[:, None]

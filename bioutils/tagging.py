@@ -2,21 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bioutils.corpora.pubmed import Abstract, read_abstracts
+from bioutils.corpora.pubmed import Abstract, check_inputs, read_in_chunks
 from bioutils.corpora.records import Document, Remark, Span
 from bioutils.corpora.tags import to_spans
 from bioutils.corpora.units import unit_places
-from bioutils.errors import BioutilsError, UsageError, expected
+from bioutils.errors import BioutilsError
 from bioutils.taggers import Tagger, load_tagger
-from bioutils.tagging_output import check_output, write_documents
+from bioutils.tagging_output import SCORE, check_output, write_documents
 from bioutils.text import sentences
 
 CHUNK = 256  # abstracts tagged together: enough sentences to sort by length
-SCORE = "Score"  # the remark that holds an entity's probability
 
 
 @dataclass(frozen=True)
@@ -87,9 +85,7 @@ def tag_files(
 
     inputs, out = [Path(p) for p in inputs], Path(out)
     check_output(inputs, out, overwrite=overwrite)
-    for path in inputs:  # a wrong name at the end of the list is told before the work, not after
-        if not path.is_file():
-            raise UsageError(expected("input", "a file", str(path), remedy="Check the path."))
+    check_inputs(inputs)
     tagger = load_tagger(model)
     seen: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
@@ -97,26 +93,21 @@ def tag_files(
 
     def tagged(bar: tqdm) -> Iterator[Document]:
         nonlocal n_empty
-        for path in inputs:
-            stream = read_abstracts(path, columns=columns)
-            while chunk := list(islice(stream, CHUNK)):
-                documents = []
-                for abstract in chunk:
-                    seen[abstract.id] += 1
-                    n_empty += not abstract.text.strip()
-                    again = f"{abstract.id}-{seen[abstract.id]}"
-                    documents.append(as_document(abstract if seen[abstract.id] == 1 else _renamed(abstract, again)))
-                for document in tag_documents(documents, tagger):
-                    kinds.update(span.type for span in document.spans)
-                    yield document
-                bar.update(len(chunk))
+        for chunk in read_in_chunks(inputs, columns=columns, size=CHUNK):
+            documents = []
+            for abstract in chunk:
+                seen[abstract.id] += 1
+                n_empty += not abstract.text.strip()
+                if (times := seen[abstract.id]) > 1:
+                    abstract = replace(abstract, id=f"{abstract.id}-{times}")
+                documents.append(as_document(abstract))
+            for document in tag_documents(documents, tagger):
+                kinds.update(span.type for span in document.spans)
+                yield document
+            bar.update(len(chunk))
         if not seen:
             raise BioutilsError(f"No abstract was found in {[str(p) for p in inputs]}. Nothing was written.")
 
     with tqdm(unit=" abstracts", disable=None if progress else True) as bar:
         write_documents(tagged(bar), out, types=tagger.types, overwrite=overwrite)
     return Summary(seen.total(), dict(kinds.most_common()), n_empty, out)
-
-
-def _renamed(abstract: Abstract, name: str) -> Abstract:
-    return Abstract(name, abstract.title, abstract.text, abstract.sections)

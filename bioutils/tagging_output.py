@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bioutils.entity_page import entity_page
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.files import atomic_writer
 
+SCORE = "Score"  # the type of the remark that holds an entity's probability
 FORMATS = {".jsonl": "a line a document", ".json": "BioC JSON", ".html": "a page", "/": "a folder for brat"}
 
 
@@ -40,7 +42,7 @@ def check_output(inputs: Sequence[Path], out: Path, *, overwrite: bool) -> None:
 
 def as_line(document: Document) -> dict[str, Any]:
     """``{"id", "text", "entities": [{"start", "end", "text", "type", "score"}]}``."""
-    scores = {remark.target: float(remark.value) for remark in document.remarks}
+    scores = {remark.target: float(remark.value) for remark in document.remarks if remark.type == SCORE}
     return {
         "id": document.id,
         "text": document.text,
@@ -74,7 +76,7 @@ def _write_folder(documents: Iterable[Document], out: Path, *, overwrite: bool) 
     temporary = out.with_name(f".{out.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        named = (Document(_file_name(d.id), d.text, d.spans, remarks=tuple(r for r in d.remarks)) for d in documents)
+        named = (replace(d, id=_file_name(d.id)) for d in documents)
         written = write_brat(named, temporary)
         if len(set(written)) < len(written):
             raise BioutilsError("Two ids of documents give one file name. Change one of them.")

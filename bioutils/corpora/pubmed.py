@@ -4,8 +4,9 @@ Formats: PubMed DTD (https://dtd.nlm.nih.gov/ncbi/pubmed), MEDLINE field descrip
 (https://www.nlm.nih.gov/bsd/mms/medlineelements.html), RIS (Research Information Systems).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from bioutils.errors import DataError, UsageError, expected
@@ -78,3 +79,18 @@ def read_abstracts(path: Path | str, *, columns: dict[str, str] | None = None) -
     if suffix in (".xml", ".nbib", ".ris"):
         raise DataError(f"Does not look like {suffix[1:]}: it begins with {head[:40]!r}. Export it again.", path=path)
     raise UsageError(expected("input", f"one of {READS}", path.name))
+
+
+def check_inputs(paths: Iterable[Path]) -> None:
+    """Raises UsageError for what is no file: a wrong name at the end of a list is told before hours of work, not after."""
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(expected("input", "a file", str(path), remedy="Check the path."))
+
+
+def read_in_chunks(paths: Iterable[Path], *, columns: dict[str, str] | None, size: int) -> Iterator[list[Abstract]]:
+    """The records of several files, at most ``size`` at a time; a chunk is of one file."""
+    for path in paths:
+        stream = read_abstracts(path, columns=columns)
+        while chunk := list(islice(stream, size)):
+            yield chunk

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from bioutils.corpora.tags import TokenSpan, from_spans, to_spans
 from bioutils.errors import UsageError
@@ -113,6 +113,8 @@ def features(words: Words) -> list[list[str]]:
     return rows
 
 
-def baselines(sentences: Sequence[Words], tags: Sequence[Sequence[str]], *, scheme: str = "IOB2") -> dict[str, Any]:
+def baselines(
+    sentences: Sequence[Words], tags: Sequence[Sequence[str]], *, scheme: str = "IOB2"
+) -> dict[str, TagBaseline]:
     """Both, fitted, by name."""
     return {"gazetteer": Gazetteer(sentences, tags, scheme=scheme), "feature CRF": FeatureCRF(sentences, tags)}

@@ -100,6 +100,11 @@ def summed_loss(logits: "torch.Tensor", labels: "torch.Tensor") -> "torch.Tensor
     return cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="sum", ignore_index=NO_LABEL)
 
 
+def loss_of(model: "torch.nn.Module") -> "Callable[[torch.Tensor, torch.Tensor], torch.Tensor]":
+    """The summed loss that a model is trained on: its own, as a CRF has, or ``summed_loss``."""
+    return getattr(model, "summed_loss", summed_loss)
+
+
 def training_step(
     model: "torch.nn.Module",
     batches: Sequence[Batch],
@@ -113,13 +118,12 @@ def training_step(
 
     optimizer.zero_grad()
     n_labels = sum(int((labels != NO_LABEL).sum()) for _, labels in batches)
-    loss_of = getattr(model, "summed_loss", summed_loss)  # a CRF has a loss of its own
     total = 0.0
     for inputs, labels in batches:
         with autocast(bf16):  # which keeps the cross-entropy itself in float32
             logits = model(**inputs).logits  # (rows, classes), or (rows, tokens, classes)
             # Over the labels of ALL batches of the step: so 4 × 8 rows give the gradient of 32.
-            loss = loss_of(logits, labels) / n_labels
+            loss = loss_of(model)(logits, labels) / n_labels
         loss.backward()
         total += loss.item()
     torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
