@@ -5,13 +5,14 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bioutils.errors import BioutilsError, DataError
+from bioutils.errors import BioutilsError, DataError, UsageError
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -79,6 +80,14 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
         raise DataError("The file is empty. Fetch or export it again.", path=path)
 
 
+def check_unharmed(outputs: Sequence[Path], inputs: Iterable[Path], *, overwrite: bool) -> None:
+    """Makes sure that writing ``outputs`` replaces no input, and no file unasked. Raises UsageError."""
+    if taken := {p.resolve() for p in outputs} & {p.resolve() for p in inputs}:
+        raise UsageError(f"{taken.pop()} is an input: the results would replace it. Choose another --out.")
+    if not overwrite and (existing := [p for p in outputs if p.exists()]):
+        raise UsageError(f"{existing[0]} exists. Give --overwrite to replace it, or choose another --out.")
+
+
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """A temporary path beside ``path``, renamed to it when the block ends well and removed when it does not.
@@ -106,6 +115,29 @@ def atomic_writer(path: Path | str) -> Iterator[io.TextIOWrapper]:
     """An open UTF-8 text file that appears under ``path`` only when the block ends well."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as stream:
         yield stream
+
+
+@contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """A temporary folder beside ``path`` that takes its place when the block ends well, and is removed when it does not.
+
+    Raises BioutilsError when the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.rename(path)
+    except OSError as error:
+        raise BioutilsError(
+            f"{path}: could not be written ({error.strerror or error}). Free some space or choose another folder; "
+            "nothing half-written was left."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_json(path: Path | str, value: Any) -> None:

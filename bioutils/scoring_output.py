@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bioutils.errors import BioutilsError, UsageError, expected
-from bioutils.files import atomic_path, read_json, write_json
+from bioutils.files import atomic_path, check_unharmed, read_json, write_json
 from bioutils.plots.style import ASPECT_COLOURS
 
 if TYPE_CHECKING:
@@ -39,13 +39,8 @@ def check_output(inputs: Sequence[Path], out: Path, *, overwrite: bool, resume: 
         raise UsageError(expected("--out", "a file of a known format", out.name, available=FORMATS))
     if overwrite and resume:
         raise UsageError("Expected one of --overwrite and --resume, found both. They contradict each other.")
-    taken = {p.resolve() for p in (out, beside)} & {p.resolve() for p in inputs}
-    if taken:
-        raise UsageError(f"{taken.pop()} is an input: the results would replace it. Choose another --out.")
-    if existing := [p for p in (out, beside) if p.exists()]:
-        if not overwrite:
-            raise UsageError(f"{existing[0]} exists. Give --overwrite to replace it, or choose another --out.")
-    elif parts_folder(out).exists() and not overwrite and not resume:
+    check_unharmed([out, beside], inputs, overwrite=overwrite)
+    if parts_folder(out).exists() and not overwrite and not resume:
         raise UsageError(
             f"An unfinished job for {out} was found. Continue it with --resume or start anew with --overwrite."
         )

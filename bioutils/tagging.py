@@ -109,5 +109,5 @@ def tag_files(
             raise BioutilsError(f"No abstract was found in {[str(p) for p in inputs]}. Nothing was written.")
 
     with tqdm(unit=" abstracts", disable=None if progress else True) as bar:
-        write_documents(tagged(bar), out, types=tagger.types, overwrite=overwrite)
+        write_documents(tagged(bar), out, types=tagger.types)
     return Summary(seen.total(), dict(kinds.most_common()), n_empty, out)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from bioutils.corpora.brat import write_brat
 from bioutils.corpora.records import Document
 from bioutils.entity_page import entity_page
 from bioutils.errors import BioutilsError, UsageError, expected
-from bioutils.files import atomic_writer
+from bioutils.files import atomic_folder, atomic_writer, check_unharmed
 
 SCORE = "Score"  # the type of the remark that holds an entity's probability
 FORMATS = {".jsonl": "a line a document", ".json": "BioC JSON", ".html": "a page", "/": "a folder for brat"}
@@ -32,12 +31,11 @@ def check_output(inputs: Sequence[Path], out: Path, *, overwrite: bool) -> None:
         raise UsageError(
             expected("--out", "a file or folder of a known format", out.name, available=known, remedy=remedy)
         )
-    if out.resolve() in {path.resolve() for path in inputs}:
-        raise UsageError(f"{out} is an input: the results would replace it. Choose another --out.")
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists. Give --overwrite to replace it, or choose another --out.")
+    check_unharmed([out], inputs, overwrite=overwrite)
     if out.exists() and out.is_dir() != is_folder(out):
         raise UsageError(f"{out} is {'a folder' if out.is_dir() else 'a file'}. Choose another --out.")
+    if out.is_dir() and (others := sorted(p.name for p in out.iterdir() if p.suffix not in (".txt", ".ann"))):
+        raise UsageError(f"{out} holds more than brat's files ({others[0]}): it is not replaced. Choose another --out.")
 
 
 def as_line(document: Document) -> dict[str, Any]:
@@ -53,11 +51,11 @@ def as_line(document: Document) -> dict[str, Any]:
     }
 
 
-def write_documents(documents: Iterable[Document], out: Path, *, types: Sequence[str], overwrite: bool = False) -> None:
+def write_documents(documents: Iterable[Document], out: Path, *, types: Sequence[str]) -> None:
     """Writes the documents in the format of ``out``'s ending, whole or not at all."""
     suffix = out.suffix.lower()
     if is_folder(out):
-        _write_folder(documents, out, overwrite=overwrite)
+        _write_folder(documents, out)
     elif suffix == ".jsonl":
         with atomic_writer(out) as stream:
             for document in documents:
@@ -72,20 +70,11 @@ def write_documents(documents: Iterable[Document], out: Path, *, types: Sequence
             stream.write(page)
 
 
-def _write_folder(documents: Iterable[Document], out: Path, *, overwrite: bool) -> None:
-    temporary = out.with_name(f".{out.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        named = (replace(d, id=_file_name(d.id)) for d in documents)
-        written = write_brat(named, temporary)
+def _write_folder(documents: Iterable[Document], out: Path) -> None:
+    with atomic_folder(out) as temporary:
+        written = write_brat((replace(d, id=_file_name(d.id)) for d in documents), temporary)
         if len(set(written)) < len(written):
             raise BioutilsError("Two ids of documents give one file name. Change one of them.")
-        if overwrite and out.exists():
-            shutil.rmtree(out)
-        if written:
-            temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _file_name(name: str) -> str:

@@ -4,7 +4,7 @@ import gzip
 import pytest
 
 from bioutils.errors import BioutilsError, DataError, UsageError, expected
-from bioutils.files import atomic_path, atomic_writer, read_json, read_lines, write_json
+from bioutils.files import atomic_folder, atomic_path, atomic_writer, check_unharmed, read_json, read_lines, write_json
 
 
 def test_lines_of_plain_windows_and_packed_files(tmp_path):
@@ -51,6 +51,17 @@ def test_a_full_disk_is_one_message(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_outputs_replace_no_input_and_nothing_unasked(tmp_path):
+    there, new = tmp_path / "there.csv", tmp_path / "new.csv"
+    there.write_text("a")
+    check_unharmed([new], [there], overwrite=False)
+    check_unharmed([there], [new], overwrite=True)
+    with pytest.raises(UsageError, match="there.csv exists. Give --overwrite"):
+        check_unharmed([new, there], [], overwrite=False)
+    with pytest.raises(UsageError, match="is an input: the results would replace it"):
+        check_unharmed([tmp_path / "x" / ".." / "there.csv"], [there], overwrite=True)
+
+
 def test_json(tmp_path):
     write_json(tmp_path / "a.json", {"é": [1, 2.5]})
     assert read_json(tmp_path / "a.json") == {"é": [1, 2.5]}
@@ -66,3 +77,13 @@ def test_one_message_form():
     assert message == "Expected x to be a y, found 3. Available: ['p']. Do z."
     assert (BioutilsError.exit_code, DataError.exit_code, UsageError.exit_code) == (1, 1, 2)
     assert str(DataError("m", path="f", line=2)) == "f:2: m"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with atomic_folder(tmp_path / "new") as folder:
+        (folder / "a").write_text("a")
+        assert not (tmp_path / "new").exists()
+    with pytest.raises(BioutilsError, match="No space left on device"), atomic_folder(tmp_path / "new") as folder:
+        (folder / "b").write_text("b")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert [p.name for p in sorted(tmp_path.rglob("*"))] == ["new", "a"]

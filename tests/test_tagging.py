@@ -104,3 +104,11 @@ def test_a_file_without_abstracts_leaves_nothing(tagger_dir, tmp_path, capsys):
         assert main(["tag", str(tmp_path / "empty.csv"), "--model", str(tagger_dir), "--out", str(tmp_path / out)]) == 1
         assert not (tmp_path / out).exists()
     assert "No abstract" in capsys.readouterr().err
+
+
+def test_a_folder_with_other_files_is_not_replaced(tagger_dir, abstracts, tmp_path):
+    (tmp_path / "brat").mkdir()
+    (tmp_path / "brat" / "thesis.docx").write_text("years of work")
+    with pytest.raises(UsageError, match=r"more than brat's files \(thesis.docx\)"):
+        tag_files([abstracts], tmp_path / "brat", model=tagger_dir, overwrite=True, progress=False)
+    assert [p.name for p in tmp_path.rglob("*.docx")] == ["thesis.docx"]

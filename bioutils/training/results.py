@@ -1,6 +1,5 @@
 """What every way of training shares: the scores an epoch is chosen by, its result, the folder a model is saved in."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bioutils.encoders import load_classifier, load_tokenizer, max_tokens
-from bioutils.errors import BioutilsError, UsageError, expected
+from bioutils.errors import UsageError, expected
 from bioutils.evaluation.calibration import log_loss, softmax
-from bioutils.files import write_json
+from bioutils.files import atomic_folder, write_json
 from bioutils.models import SIDECAR
 from bioutils.training.arguments import TrainingSettings
 
@@ -86,19 +85,8 @@ def save_whole(folder: Path, notes: dict[str, Any], *writers: Callable[[Path], A
     Each of ``writers`` gets the temporary folder; ``notes`` go into its ``bioutils.json``. Raises BioutilsError when
     the disk is full.
     """
-    temporary = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
+    with atomic_folder(folder) as temporary:
         for write in writers:
             write(temporary)
         write_json(temporary / SIDECAR, notes)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except OSError as error:
-        raise BioutilsError(
-            f"{folder}: the model could not be saved ({error.strerror or error}). Free some space."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder

@@ -19,6 +19,6 @@ def test_a_model_that_cannot_be_saved_leaves_the_old_one(tmp_path):
 
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "old").write_text("old")
-    with pytest.raises(BioutilsError, match="could not be saved"):
+    with pytest.raises(BioutilsError, match="could not be written"):
         save_whole(tmp_path / "model", {}, Full().save_pretrained)
     assert [p.name for p in tmp_path.rglob("*")] == ["model", "old"]
