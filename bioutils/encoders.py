@@ -73,7 +73,9 @@ def resolve(name: str) -> str:
         return str(_minilm_folder()) if source.startswith("package:") else source
     path = Path(name).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not any(
+            (path / file).is_file() for file in ("config.json", "tokenizer.json")
+        ):  # a tokenizer may stand alone
             raise UsageError(
                 f"{path}: no config.json in this folder, so it is no saved model. Name the folder that has one."
             )
@@ -157,9 +159,12 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
 
 def load_encoder(name: str, *, attention: bool = False) -> "PreTrainedModel":
     """The encoder without a head, in evaluation mode. ``attention=True`` loads the slower form that returns attentions."""
+    import torch
     from transformers import AutoModel
 
-    return _load(AutoModel, name, attn_implementation="eager" if attention else "sdpa").eval()
+    form = "eager" if attention else "sdpa"
+    # Weights that are stored in half precision are still computed with in single: what is saved in space is not paid in noise.
+    return _load(AutoModel, name, attn_implementation=form, dtype=torch.float32).eval()
 
 
 def load_classifier(
@@ -208,7 +213,8 @@ def _load_labelled(
     form = "sdpa" if choose_device().type == "cuda" and not attention else "eager"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return _load(getattr(transformers, f"AutoModelFor{kind}"), name, attn_implementation=form, **options)
+        loader = getattr(transformers, f"AutoModelFor{kind}")
+        return _load(loader, name, attn_implementation=form, dtype=torch.float32, **options)
 
 
 def max_tokens(model_or_config) -> int:

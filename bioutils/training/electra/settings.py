@@ -1,0 +1,109 @@
+"""How ELECTRA is pre-trained: sizes and schedule in one place, each with its reason."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
+
+from bioutils.errors import UsageError, expected
+
+if TYPE_CHECKING:
+    from transformers import ElectraConfig
+
+Precision = Literal["auto", "bf16", "fp32"]
+Sharing = Literal["all", "disentangled", "none"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ElectraSettings:
+    """Sizes of both networks, the objective and the schedule. Raises UsageError on a value out of range."""
+
+    hidden_size: int = 256  # the original's small model
+    layers: int = 4  # of its twelve: what can be trained on a laptop in an hour
+    embedding_size: int = 128  # half the width: a vocabulary's table is the larger part of a small model
+    head_size: int = 64  # a head of attention, as in every BERT
+    feed_forward: int = 4  # times the width, as in every BERT
+    generator_share: float = (
+        0.25  # of the width: a generator that is too good leaves nothing to find (Clark et al., fig. 3)
+    )
+    positions: int = 512  # the longest input of the encoder; positions beyond the rows' length are never trained
+    mask_share: float = 0.15  # of the tokens that are not special
+    mask_token: float = 0.85  # of these become [MASK], the others stay: fine-tuning never sees [MASK]
+    detection_weight: float = 50.0  # its loss is a hundredth of the generator's (Clark et al., table 6)
+    sharing: Sharing = "all"  # of the embeddings; "disentangled" as DeBERTaV3 (He et al. 2021, arXiv 2111.09543)
+    dropout: float = 0.1  # 0 where each text is seen few times
+    steps: int = 1000
+    batch_size: int = (
+        32  # rows a step over all devices: a quarter of the original's, for four times the steps of an hour
+    )
+    accumulation: int = 1  # batches of batch_size / accumulation rows, where memory is short
+    learning_rate: float = 1e-3  # twice the original's: a third of the layers, a thousandth of the steps
+    warmup: float = 0.06  # of the steps; 10,000 of a million would be none here
+    weight_decay: float = 0.01
+    epsilon: float = 1e-6  # Adam's
+    precision: Precision = "auto"
+    seed: int = 42
+
+    def __post_init__(self):
+        for name, fits, what in (
+            ("hidden_size", lambda v: v > 0 and v % self.head_size == 0, f"a multiple of head_size ({self.head_size})"),
+            ("layers", lambda v: v >= 1, "1 or more"),
+            ("embedding_size", lambda v: v >= 1, "1 or more"),
+            ("generator_share", lambda v: 0 < v <= 1, "a share up to 1"),
+            ("mask_share", lambda v: 0 < v < 1, "a share between 0 and 1"),
+            ("mask_token", lambda v: 0 <= v <= 1, "a share from 0 to 1"),
+            ("detection_weight", lambda v: v >= 0, "0 or more"),
+            ("dropout", lambda v: 0 <= v < 1, "a share from 0 to 1"),
+            ("steps", lambda v: v >= 1, "1 or more"),
+            ("accumulation", lambda v: v >= 1 and self.batch_size % v == 0, "a divisor of batch_size"),
+            ("learning_rate", lambda v: 0 < v < 1, "between 0 and 1"),
+            ("warmup", lambda v: 0 <= v < 1, "a share from 0 to 1"),
+        ):
+            if not fits(getattr(self, name)):
+                raise UsageError(expected(name, what, getattr(self, name)))
+        for name, known in (("precision", get_args(Precision)), ("sharing", get_args(Sharing))):
+            if getattr(self, name) not in known:
+                raise UsageError(expected(name, "one of the known", getattr(self, name), available=known))
+
+    @property
+    def bf16(self) -> bool:
+        """Whether matrix products run in bfloat16."""
+        from bioutils.device import bf16_pays
+
+        return self.precision == "bf16" or (self.precision == "auto" and bf16_pays())
+
+    @property
+    def generator_width(self) -> int:
+        """The generator's hidden size: its share of the discriminator's, in whole heads."""
+        return max(1, round(self.hidden_size * self.generator_share / self.head_size)) * self.head_size
+
+    def config(self, vocab_size: int, *, pad: int = 0, generator: bool = False) -> "ElectraConfig":
+        """transformers' configuration of one of the two networks."""
+        from transformers import ElectraConfig
+
+        width = self.generator_width if generator else self.hidden_size
+        return ElectraConfig(
+            vocab_size=vocab_size, pad_token_id=pad, embedding_size=self.embedding_size, hidden_size=width,
+            num_hidden_layers=self.layers, num_attention_heads=width // self.head_size,
+            intermediate_size=width * self.feed_forward, max_position_embeddings=self.positions,
+            hidden_dropout_prob=self.dropout, attention_probs_dropout_prob=self.dropout,
+        )  # fmt: skip
+
+
+SIZES = {
+    "tiny": ElectraSettings(),
+    "small": ElectraSettings(layers=12, batch_size=128, learning_rate=5e-4, steps=1_000_000, warmup=0.01),
+    "base": ElectraSettings(
+        hidden_size=768, layers=12, embedding_size=768, generator_share=1 / 3, batch_size=256, learning_rate=2e-4,
+        steps=766_000, warmup=0.013,
+    ),
+}  # fmt: skip
+
+
+def sized(size: str, **changes) -> ElectraSettings:
+    """The settings of a size with ``changes``. Raises UsageError for an unknown size or setting."""
+    if size not in SIZES:
+        raise UsageError(expected("size", "a known one", size, available=SIZES))
+    if unknown := set(changes) - set(ElectraSettings.__dataclass_fields__):
+        raise UsageError(
+            expected("setting", "a known one", unknown.pop(), available=ElectraSettings.__dataclass_fields__)
+        )
+    return replace(SIZES[size], **changes)

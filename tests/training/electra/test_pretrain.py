@@ -1,0 +1,162 @@
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bioutils.encoders import load_classifier, load_encoder, load_token_classifier, load_tokenizer
+from bioutils.errors import UsageError
+from bioutils.files import read_json
+from bioutils.training.electra import pretrain as module
+from bioutils.training.electra.commands import main
+from bioutils.training.electra.pretrain import pretrain, rows_of_step
+
+from .conftest import write_text
+
+
+def test_every_row_once_an_epoch():
+    rows = np.concatenate([rows_of_step(step, n_rows=10, batch_size=4, seed=0) for step in range(5)])
+    assert sorted(rows[:10]) == sorted(rows[10:]) == list(range(10))
+    assert list(rows[:10]) != list(rows[10:])
+    assert list(rows_of_step(2, n_rows=10, batch_size=4, seed=0)) == list(rows[8:12])
+
+
+def test_it_learns(examples, tiny, tmp_path):
+    settings = replace(
+        tiny, hidden_size=32, head_size=16, embedding_size=32, generator_share=1.0, detection_weight=5.0, steps=150,
+        batch_size=16, dropout=0.0, learning_rate=5e-3,
+    )  # fmt: skip
+    result = pretrain(examples, tmp_path, settings=settings, evaluate_every=50, progress=False)
+    history = result.history
+    assert list(history["step"]) == [50, 100, 150]
+    assert history["generator_loss"].is_monotonic_decreasing
+    assert history["generator_loss"].iloc[-1] < 0.7 * np.log(200)  # nats; who knows nothing has log(200)
+    assert history["train_detection_loss"].is_monotonic_decreasing
+    assert history["detection_auc"].between(0.4, 1).all()
+    assert 0 < history["base_rate"].iloc[-1] < 0.15
+    assert history["detection_accuracy"].between(0, 1).all()
+    lines = (tmp_path / "pretrain.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [50, 100, 150]
+    assert result.tokens == 150 * 16 * 32
+    notes = read_json(result.model_dir / "bioutils.json")
+    assert notes["scores"]["step"] == 150
+    assert notes["examples"]["length"] == 32
+    assert not (tmp_path / "checkpoints").exists()
+    # What is saved is an encoder like any other.
+    tokenizer, encoder = load_tokenizer(str(result.model_dir)), load_encoder(str(result.model_dir))
+    assert encoder(**tokenizer("p53 binds Akt.", return_tensors="pt")).last_hidden_state.shape[-1] == 32
+    assert load_classifier(str(result.model_dir), labels=["a", "b"]).config.num_labels == 2
+    assert load_token_classifier(str(result.model_dir), labels=["O", "B-x"]).config.num_labels == 2
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model" / "model.safetensors") | {
+        f"generator.{k}": v for k, v in load_file(folder / "generator" / "model.safetensors").items()
+    }
+
+
+def same(a: dict, b: dict, **tolerance) -> bool:
+    return a.keys() == b.keys() and all(
+        torch.allclose(a[k], b[k], **tolerance) if tolerance else torch.equal(a[k], b[k]) for k in a
+    )
+
+
+def test_resumed_training_is_the_same_bit_for_bit(examples, tiny, tmp_path, monkeypatch):
+    assert tiny.dropout > 0
+    pretrain(examples, tmp_path / "whole", settings=tiny, evaluate_every=2, progress=False)
+
+    original, calls = module.training_step, []
+
+    def breaks(*args, **options):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return original(*args, **options)
+
+    monkeypatch.setattr(module, "training_step", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(examples, tmp_path / "cut", settings=tiny, evaluate_every=2, progress=False)
+    monkeypatch.setattr(module, "training_step", original)
+    result = pretrain(examples, tmp_path / "cut", settings=tiny, evaluate_every=2, resume=True, progress=False)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    assert list(result.history["step"]) == [2, 4, 6]
+    other = pretrain(examples, tmp_path / "other", settings=replace(tiny, seed=1), evaluate_every=6, progress=False)
+    assert not same(weights(tmp_path / "whole"), weights(other.model_dir.parent))
+
+
+def test_a_checkpoint_of_another_vocabulary_or_other_settings(examples, tiny, tmp_path, monkeypatch):
+    original = module.save_networks
+    monkeypatch.setattr(module, "save_networks", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(examples, tmp_path, settings=tiny, evaluate_every=2, progress=False)
+    monkeypatch.setattr(module, "save_networks", original)
+    with pytest.raises(UsageError, match="settings"):
+        pretrain(examples, tmp_path, settings=replace(tiny, learning_rate=0.1), resume=True, progress=False)
+    monkeypatch.setitem(examples.facts, "vocabulary", "another")
+    with pytest.raises(UsageError, match="vocabulary"):
+        pretrain(examples, tmp_path, settings=tiny, resume=True, progress=False)
+
+
+def test_accumulated_batches_are_one(examples, tiny, tmp_path):
+    settings = replace(tiny, dropout=0.0, steps=2)
+    pretrain(examples, tmp_path / "one", settings=settings, progress=False)
+    pretrain(examples, tmp_path / "four", settings=replace(settings, accumulation=4), progress=False)
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "four"), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does_with_all_rows(examples, tiny, tmp_path):
+    call = [
+        "pretrain", str(examples.folder), "--steps", "3", "--batch-size", "8", "--dropout", "0", "--layers", "1",
+        "--hidden-size", "64", "--embedding-size", "16", "--precision", "fp32", "--evaluate-every", "3",
+    ]  # fmt: skip
+    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone", "-m"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    for name, before in (("one", ["-m"]), ("two", launch)):
+        command = [sys.executable, *before, "bioutils.training.electra", *call, "--out", str(tmp_path / name)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert read_json(tmp_path / "two" / "model" / "bioutils.json")["machine"].startswith("2 ×")
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"), rtol=1e-4, atol=1e-6)
+
+
+def test_batches_that_do_not_divide_and_rows_too_long(examples, tiny, tmp_path):
+    with pytest.raises(UsageError, match="at most the 16 positions"):
+        pretrain(examples, tmp_path, settings=replace(tiny, positions=16), progress=False)
+
+
+def test_the_commands_from_text_to_an_encoder(tmp_path, capsys):
+    text, built, run, out = (tmp_path / name for name in ("a.txt", "built", "run", "encoder"))
+    write_text(text)
+    (tmp_path / "left.txt").write_text("p53 binds Akt in the nucleus after 7 minutes.\n")
+    build = ["build", str(text), "--out", str(built), "--size", "200", "--length", "32", "--validation", "0.2"]
+    assert main([*build, "--processes", "1", "--leave-out", str(tmp_path / "left.txt")]) == 0
+    assert "near" in capsys.readouterr().out
+    train = ["pretrain", str(built), "--out", str(run), "--steps", "2", "--layers", "1", "--hidden-size", "64"]
+    assert main(["export", str(run), "--out", str(out)]) == 2
+    assert main([*train, "--batch-size", "4", "--accumulation", "3"]) == 2
+    assert "divisor of batch_size" in capsys.readouterr().err
+    assert main([*train, "--batch-size", "4"]) == 0
+    assert "detection_auc" in capsys.readouterr().out
+    assert main(["export", str(run), "--out", str(out)]) == 0
+    assert main(["export", str(run), "--out", str(out)]) == 2
+    stored = load_file(out / "model.safetensors")
+    assert {t.dtype for t in stored.values()} == {torch.float16}
+    encoder, before = load_encoder(str(out)), load_encoder(str(run / "model"))
+    assert next(encoder.parameters()).dtype == torch.float32
+    inputs = load_tokenizer(str(out))("p53 binds Akt.", return_tensors="pt")
+    with torch.no_grad():
+        assert torch.allclose(encoder(**inputs).last_hidden_state, before(**inputs).last_hidden_state, atol=2e-2)
+    card = (out / "README.md").read_text()
+    assert "2 steps of 4 rows × 32 tokens, 256 tokens read" in card
+    assert "AUC" in card
+    assert main(["flops"]) == 0
+    assert "1.294e+18" in capsys.readouterr().out
+    assert main(["build", str(tmp_path / "missing.txt"), "--out", str(tmp_path / "x")]) == 1
+    assert main(["pretrain", str(tmp_path), "--out", str(run)]) == 2
