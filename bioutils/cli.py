@@ -1,4 +1,4 @@
-"""The command line: ``bioutils run | score | tag | stats | report | data | doctor``.
+"""The command line: ``bioutils run | score | tag | stats | report | data | convert-electra | doctor``.
 
 Exit codes: 0 done; 1 the work failed, with what failed named; 2 the call is wrong; 130 interrupted. A user's mistake shows one
 message and no traceback (``BIOUTILS_DEBUG=1`` shows it). Each command imports what it needs itself, so that help is instant.
@@ -49,6 +49,13 @@ STATS_EXAMPLES = """examples:
 
 Each .res file (a line a repeat: precision recall fscore) is a group. Of exactly two groups the difference is tested: means and
 effect sizes, and where the .pred files beside them are about the same examples, approximate randomisation and McNemar's test."""
+
+CONVERT_EXAMPLES = """examples:
+  bioutils convert-electra pretrained/model.ckpt-1000000 --vocabulary vocab.txt --out outputs/bioelectra
+  bioutils convert-electra pretrained/model.ckpt-1000000 --generator --out outputs/bioelectra-generator
+
+The checkpoint is named without an ending. With its vocabulary the folder is an encoder for every notebook:
+  bioutils run 10 -p encoder=outputs/bioelectra"""
 
 DATA_EXAMPLES = """examples:
   bioutils data list
@@ -138,6 +145,16 @@ def build_parser() -> argparse.ArgumentParser:
         action.add_argument("names", nargs="+", metavar="NAME", help="as `bioutils data list` names them")
     for action in (listing, fetch, check):
         action.add_argument("--data-root", type=Path, metavar="DIR", help="default: $BIOUTILS_DATA, then data/raw")
+
+    electra = _add(commands, "convert-electra", "an original TensorFlow checkpoint as an encoder", CONVERT_EXAMPLES)
+    electra.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="its path up to .index")
+    electra.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder, new")
+    electra.add_argument("--vocabulary", type=Path, metavar="FILE", help="the vocab.txt that it was trained with")
+    electra.add_argument("--cased", action="store_true", help="the vocabulary keeps upper case")
+    electra.add_argument("--generator", action="store_true", help="the generator in place of the discriminator")
+    electra.add_argument("--heads", type=_at_least(1), metavar="N", help="of attention; default: 64 wide each")
+    electra.add_argument("--overwrite", action="store_true", help="replace an earlier conversion")
+    electra.set_defaults(call=_convert_electra)
 
     doctor = _add(commands, "doctor", "versions, device, encoders and corpora at hand", "example:\n  bioutils doctor")
     doctor.set_defaults(call=_doctor)
@@ -291,6 +308,19 @@ def _tag(arguments: argparse.Namespace) -> int:
         print(f"  {found}")
     if summary.n_without_text:
         print(f"{summary.n_without_text:,} abstracts have no text; of these only titles were read")
+    return 0
+
+
+def _convert_electra(arguments: argparse.Namespace) -> int:
+    from bioutils.training.electra.convert import convert
+
+    counts = convert(
+        arguments.checkpoint, arguments.out, generator=arguments.generator, vocabulary=arguments.vocabulary,
+        lower_case=not arguments.cased, heads=arguments.heads, overwrite=arguments.overwrite,
+    )  # fmt: skip
+    for what, n in counts.items():
+        print(f"{n:>6,} {what}{'' if what == 'weights converted' else ', left out'}")
+    print(arguments.out)
     return 0
 
 

@@ -23,7 +23,9 @@ def export(
     """
     import torch
     from transformers import ElectraForPreTraining
+    from transformers.utils import logging as hf_logging
 
+    hf_logging.disable_progress_bar()  # it is done in an instant
     folder = run / "model"
     if not (folder / SIDECAR).is_file():
         raise UsageError(f"{run} holds no finished pre-training. Finish it: … pretrain EXAMPLES --out {run} --resume.")

@@ -241,6 +241,9 @@ def machine(accelerator: Any) -> str:
 
 def save_networks(result: Pretraining, electra: Electra, tokenizer: Any, notes: dict[str, Any]) -> Sequence[Path]:
     """Both networks as transformers' models, each with the tokenizer, in their folders."""
+    from transformers.utils import logging as hf_logging
+
+    hf_logging.disable_progress_bar()  # they are small
     return [
         save_whole(folder, notes, network.save_pretrained, tokenizer.save_pretrained)
         for folder, network in (
