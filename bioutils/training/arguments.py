@@ -21,6 +21,9 @@ class TrainingSettings:
     accumulation: int = 1
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.01
+    layer_decay: float = (
+        1.0  # factor of the rate from each layer to the one below; 0.8 to 0.9 keeps what pre-training gave
+    )
     max_length: int = 128  # tokens; two definitions in a hundred are longer
     patience: int = 2  # epochs without a better score on validation rows before training stops; 0 = never
     metric: Metric = "macro_f1"  # on validation rows: the best epoch's, which is kept
@@ -35,6 +38,7 @@ class TrainingSettings:
             ("accumulation", lambda v: v >= 1, "1 or more"),
             ("warmup", lambda v: 0 <= v < 1, "a share from 0 to 1"),
             ("weight_decay", lambda v: v >= 0, "0 or more"),
+            ("layer_decay", lambda v: 0 < v <= 1, "above 0, up to 1"),
             ("max_length", lambda v: v >= 4, "4 tokens or more"),
             ("patience", lambda v: v >= 0, "0 or more"),
             ("seed", lambda v: 0 <= v < 2**32, "0 or more, below 2**32"),

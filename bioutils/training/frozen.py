@@ -17,7 +17,8 @@ from bioutils.evaluation.calibration import fit_temperature
 from bioutils.heads.classification import HEADS, make_head, n_weights
 from bioutils.models import head_notes, save_head
 from bioutils.training.arguments import TrainingSettings
-from bioutils.training.loop import MAX_NORM, epoch_order, make_optimizer
+from bioutils.training.loop import MAX_NORM, epoch_order
+from bioutils.training.optimizers import make_optimizer
 from bioutils.training.results import save_whole, validation_scores
 
 if TYPE_CHECKING:

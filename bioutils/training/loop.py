@@ -23,6 +23,7 @@ from bioutils.training.adapters import with_lora
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.checkpoints import find_checkpoint, identity, load_checkpoint, save_checkpoint
 from bioutils.training.judges import MORE_INPUTS, ClassJudge, Judge
+from bioutils.training.optimizers import make_optimizer, parameter_groups  # noqa: F401  notebook 04 shows the groups
 from bioutils.training.results import TrainingResult, new_classifier, save_whole, training_notes
 
 if TYPE_CHECKING:
@@ -34,34 +35,6 @@ MAX_NORM = 1.0  # gradients longer than this are scaled down to it: one odd batc
 CHUNK = 50  # batches sorted by length together: little padding, and batches still differ from epoch to epoch
 
 Batch = tuple[dict[str, "torch.Tensor"], "torch.Tensor"]  # inputs (rows, tokens) each, labels (rows,) or (rows, tokens)
-
-
-def parameter_groups(model: "torch.nn.Module", settings: TrainingSettings) -> list[dict[str, Any]]:
-    """AdamW's groups: decay pulls weight matrices towards zero, but not biases and norms, which are vectors.
-
-    A model's ``rates``, factors by the beginnings of names, make groups that learn faster or slower than the rest.
-    """
-    rates = getattr(model, "rates", {})
-    groups: dict[tuple[float, bool], list] = {}
-    for name, weight in model.named_parameters():
-        if weight.requires_grad:
-            factor = next((rate for start, rate in rates.items() if name.startswith(start)), 1.0)
-            groups.setdefault((factor, weight.ndim >= 2), []).append(weight)
-    return [
-        {
-            "params": weights,
-            "weight_decay": settings.weight_decay if matrices else 0.0,
-            "lr": settings.learning_rate * factor,
-        }
-        for (factor, matrices), weights in sorted(groups.items(), key=lambda item: (item[0][0], not item[0][1]))
-    ]
-
-
-def make_optimizer(model: "torch.nn.Module", settings: TrainingSettings) -> "torch.optim.Optimizer":
-    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101) over ``parameter_groups``."""
-    import torch
-
-    return torch.optim.AdamW(parameter_groups(model, settings), lr=settings.learning_rate, fused=True)
 
 
 def epoch_order(lengths: np.ndarray, *, rows_a_step: int, seed: int) -> list[np.ndarray]:

@@ -18,6 +18,7 @@ from bioutils.features import LENGTH_MULTIPLE, tokenise
 from bioutils.inference import predict_logits
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.checkpoints import check_identity, identity
+from bioutils.training.optimizers import make_optimizer
 from bioutils.training.results import TrainingResult, epoch_scores, new_classifier, save_whole, training_notes
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def _train(
         processing_class=tokenizer,
         data_collator=collator,
         compute_metrics=metrics,
+        # The Trainer's own optimiser knows no rates by layer.
+        optimizers=(make_optimizer(model, settings) if settings.layer_decay < 1 else None, None),
         callbacks=[JsonLines(out / "train.jsonl"), *callbacks]
         + ([EarlyStoppingCallback(settings.patience)] if settings.patience else []),
     )

@@ -19,7 +19,8 @@ from bioutils.training.checkpoints import find_checkpoint, load_checkpoint, save
 from bioutils.training.electra.objective import Electra, Masked, Step, mask_rows
 from bioutils.training.electra.settings import ElectraSettings
 from bioutils.training.electra.shards import Examples
-from bioutils.training.loop import MAX_NORM, parameter_groups
+from bioutils.training.loop import MAX_NORM
+from bioutils.training.optimizers import make_optimizer
 from bioutils.training.results import save_whole
 
 if TYPE_CHECKING:
@@ -171,9 +172,7 @@ def pretrain(
         raise UsageError(expected("rows' length", f"at most the {settings.positions} positions", length))
     tokenizer, masker = examples.tokenizer(), Masker(examples, settings)
     electra = Electra(settings, tokenizer).to(accelerator.device)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(electra, settings), lr=settings.learning_rate, eps=settings.epsilon, fused=True
-    )
+    optimizer = make_optimizer(electra, settings, epsilon=settings.epsilon)
     scheduler = get_linear_schedule_with_warmup(optimizer, int(settings.warmup * settings.steps), settings.steps)
     wanted = {
         "settings": asdict(settings),

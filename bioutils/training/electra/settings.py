@@ -38,6 +38,7 @@ class ElectraSettings:
     learning_rate: float = 1e-3  # twice the original's: a third of the layers, a thousandth of the steps
     warmup: float = 0.06  # of the steps; 10,000 of a million would be none here
     weight_decay: float = 0.01
+    layer_decay: float = 1.0  # every layer begins from nothing, so none has anything to keep
     epsilon: float = 1e-6  # Adam's
     precision: Precision = "auto"
     seed: int = 42
