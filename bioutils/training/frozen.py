@@ -142,7 +142,7 @@ def train_head(
             logits = head_logits(model, validation, rows=held_out, more=more)
             scores = validation_scores(logits, truth)
             history.append({"epoch": epoch, "train_loss": float(np.mean(losses)), **scores})
-            if best is None or scores[metric] > best[metric]:
+            if best is None or settings.best([best[metric], scores[metric]]) == 1:
                 best = {**scores, "epoch": epoch, "logits": logits, "weights": copy.deepcopy(model.state_dict())}
             elif settings.patience and epoch - best["epoch"] >= settings.patience:
                 break

@@ -286,8 +286,8 @@ def fit(
 
 
 def _best(history: Sequence[dict], settings: TrainingSettings) -> int:
-    """The position of the first epoch of the highest score on validation rows."""
-    return int(np.argmax([row[f"validation_{settings.metric}"] for row in history]))
+    """The position of the first epoch of the best score on validation rows."""
+    return settings.best([row[f"validation_{settings.metric}"] for row in history])
 
 
 def _patience_over(history: Sequence[dict], settings: TrainingSettings) -> bool:

@@ -55,7 +55,7 @@ def hf_arguments(
         save_total_limit=2,  # the best and the last: enough to resume and to return
         load_best_model_at_end=True,
         metric_for_best_model=settings.metric,
-        greater_is_better=True,
+        greater_is_better=settings.best([0, 1]) == 1,
         logging_steps=max(1, min(10, steps // settings.epochs)),
         report_to="none",
         seed=settings.seed,
@@ -196,7 +196,7 @@ def _train(
             f"{checkpoints}: a checkpoint could not be written ({error}). Free some space and resume."
         ) from error
     history = epoch_history(trainer.state.log_history)
-    best = int(history[f"validation_{settings.metric}"].argmax())
+    best = settings.best(history[f"validation_{settings.metric}"].tolist())
     best_model = trainer.accelerator.unwrap_model(trainer.model)
     temperature = temperature_of(best_model)
     if trainer.is_world_process_zero():

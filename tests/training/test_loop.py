@@ -167,3 +167,9 @@ def test_patience_ends_training_early(tiny_dataset, encoder_dir, tmp_path):
 def test_max_length_beyond_the_encoder(tiny_dataset, encoder_dir, tmp_path):
     with pytest.raises(UsageError, match="at most the 64"):
         train(tiny_dataset, encoder_dir, tmp_path, TrainingSettings(max_length=100))
+
+
+def test_the_epoch_of_the_lowest_loss(tiny_dataset, encoder_dir, tmp_path):
+    result = train(tiny_dataset, encoder_dir, tmp_path, replace(SETTINGS, metric="loss", learning_rate=0.05))
+    assert result.best_epoch == result.history["validation_loss"].argmin() + 1
+    assert result.best_epoch < len(result.history), "a rate at which the loss never rises shows nothing"
