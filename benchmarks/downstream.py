@@ -3,7 +3,7 @@
     python benchmarks/downstream.py --encoders minilm,electra-tiny,random:electra-tiny --corpora ncbi-disease,bc2gm --trials 3
 
 ``random:NAME`` is that architecture untrained. Entity corpora are scored by span micro-F1, relation corpora by the micro-F1 of
-the relations alone (BLURB's rule: a pair without one is no success). A line of JSON a trial in --out; what is there is not run again.
+the relations alone (BLURB's rule: a pair without one is no success). A line of JSON a trial in --out; what is there stays.
 """
 
 import argparse
