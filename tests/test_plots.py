@@ -406,3 +406,45 @@ def test_epoch_lines_and_similarity():
     ax = plots.similarity_heatmap(np.array([[1, 0.2], [0.2, 1]]))
     assert labels(ax) == ["1.00", "0.20", "0.20", "1.00"]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["before", "1"]
+
+
+# pre-training
+
+
+def test_pretraining_curves_show_the_share_that_needs_no_knowledge():
+    history = pd.DataFrame(
+        {
+            "step": [1, 2],
+            "tokens": [1e6, 3e6],
+            "generator_accuracy": [0.1, 0.3],
+            "detection_auc": [0.5, 0.9],
+            "detection_accuracy": [0.8, 0.95],
+            "base_rate": [0.15, 0.1],
+        }
+    )
+    left, right = plots.pretraining_curves(history)
+    assert left.lines[0].get_xydata().tolist() == [[1, 0.1], [3, 0.3]]
+    assert [line.get_label() for line in right.lines][:2] == ["AUC", "accuracy"]
+    assert right.lines[2].get_ydata().tolist() == pytest.approx([0.85, 0.9])
+    with pytest.raises(UsageError, match="history"):
+        plots.pretraining_curves(history.head(0))
+
+
+def test_judged_tokens_frame_what_was_replaced():
+    table = pd.DataFrame(
+        {"original": ["the", "cell"], "filled": ["the", "dog"], "replaced": [False, True], "probability": [0.1, 0.9]}
+    )
+    ax = plots.judged_tokens(table, width=1)
+    assert labels(ax) == ["the", "dog", "was cell"]
+    plain, framed = ax.patches
+    assert to_hex(framed.get_edgecolor()) == "#000000"
+    assert to_hex(plain.get_edgecolor()) == "#ffffff"
+    assert sum(framed.get_facecolor()[:3]) < sum(plain.get_facecolor()[:3])
+    assert framed.get_y() < plain.get_y()  # a line a token
+
+
+def test_pieces_bars():
+    ax = plots.pieces_bars({"own": {"p53": 1, "kinase": 1}, "general": {"p53": 2, "kinase": 3}})
+    assert [bar.get_width() for bar in ax.patches] == [1, 1, 2, 3]
+    assert legend(ax) == ["own", "general"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["p53", "kinase"]

@@ -10,6 +10,7 @@ from bioutils.plots.data import aspect_pie, counts_bar, length_histogram, token_
 from bioutils.plots.entities import recall_bars
 from bioutils.plots.epochs import epoch_lines, map_frames, similarity_heatmap
 from bioutils.plots.ontology import ancestry, most_connected_terms
+from bioutils.plots.pretraining import judged_tokens, pieces_bars, pretraining_curves
 from bioutils.plots.runs import missed_by, run_curves, score_boxes
 from bioutils.plots.scores import confusion_heatmap, interval_bars, learning_curves, stacked_aspect_bars
 from bioutils.plots.style import ASPECT_COLOURS, PALETTE, new_axes, use_style
@@ -30,6 +31,7 @@ __all__ = [
     "entropy_heatmaps",
     "epoch_lines",
     "interval_bars",
+    "judged_tokens",
     "learning_curves",
     "length_histogram",
     "length_lines",
@@ -37,6 +39,8 @@ __all__ = [
     "missed_by",
     "most_connected_terms",
     "new_axes",
+    "pieces_bars",
+    "pretraining_curves",
     "range_test_curve",
     "recall_bars",
     "reliability_diagram",

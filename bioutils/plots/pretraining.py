@@ -1,0 +1,99 @@
+"""Figures of pre-training: its course, one sentence judged token by token, words in pieces."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bioutils.plots.style import BLACK, BLUE, GREY, PALETTE, VERMILLION, axes_or_new, filled, new_axes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+def pretraining_curves(
+    history: "pd.DataFrame", *, title: str = "What have the two networks learned?", axes: "Sequence[Axes] | None" = None
+) -> "Sequence[Axes]":
+    """Two panels over tokens read, on held-back text: what the generator fills in rightly, and how well the discriminator tells
+    replaced tokens from others (AUC; 0.5 is chance) beside its accuracy and that of calling every token original.
+
+    ``history``: a row a look, as ``pretrain`` returns it.
+    """
+    filled("history", history["step"])
+    left, right = new_axes(13, 3.8, 2) if axes is None else axes
+    millions = history["tokens"] / 1e6
+    left.plot(millions, history["generator_accuracy"], "o-", color=BLUE, markersize=4)
+    left.set(xlabel="tokens read (millions)", ylabel="masked tokens filled in rightly", title="Generator")
+    right.plot(millions, history["detection_auc"], "o-", color=VERMILLION, markersize=4, label="AUC")
+    right.plot(millions, history["detection_accuracy"], "s-", color=BLUE, markersize=4, label="accuracy")
+    right.plot(millions, 1 - history["base_rate"], "--", color=GREY, label="accuracy of calling all original")
+    right.axhline(0.5, color=BLACK, linewidth=0.8, linestyle=":", label="AUC of chance")
+    right.set(
+        xlabel="tokens read (millions)", ylabel="score on held-back text", title="Discriminator", ylim=(0.4, 1.02)
+    )
+    right.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    for ax in (left, right):
+        ax.grid(axis="y")
+    left.set_ylim(bottom=0)
+    left.figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    return left, right
+
+
+def judged_tokens(
+    table: "pd.DataFrame", *, title: str = "Which tokens were replaced?", width: int = 12, ax: "Axes | None" = None
+) -> "Axes":
+    """A sentence's tokens as a reader meets them, each on the shade of the probability that it was replaced.
+
+    Replaced tokens have a frame, and below them stands what was there. ``table``: a row a token, ``original, filled, replaced,
+    probability``; ``width``: tokens a line.
+    """
+    filled("table", table["original"])
+    n_lines = -(-len(table) // width)
+    ax = axes_or_new(ax, 12, 0.9 * n_lines + 1)
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.patches import Rectangle
+
+    colours = colormaps["Oranges"]
+    for i, row in enumerate(table.itertuples(index=False)):
+        x, y = i % width, -(i // width)
+        frame = {"edgecolor": BLACK, "linewidth": 1.8} if row.replaced else {"edgecolor": "white", "linewidth": 1}
+        ax.add_patch(Rectangle((x + 0.03, y - 0.36), 0.94, 0.72, facecolor=colours(0.85 * row.probability), **frame))
+        size = min(9.0, 85 / max(8, len(row.filled)))
+        above = 0.1 if row.replaced else 0.0
+        ax.text(x + 0.5, y + above, row.filled, ha="center", va="center", fontsize=size)
+        if row.replaced:
+            below = min(7.0, 75 / max(8, len(row.original) + 2))
+            ax.text(x + 0.5, y - 0.2, f"was {row.original}", ha="center", va="center", fontsize=below, style="italic")
+    ax.set(xlim=(0, min(width, len(table))), ylim=(-n_lines + 0.5, 0.5), title=title)
+    ax.axis("off")
+    scale = ScalarMappable(cmap=colours)
+    scale.set_clim(0, 1 / 0.85)
+    bar = ax.figure.colorbar(scale, ax=ax, fraction=0.02, pad=0.01, boundaries=np.linspace(0, 1, 50))
+    bar.set_label("probability of replaced")
+    bar.set_ticks([0, 0.5, 1])
+    return ax
+
+
+def pieces_bars(
+    pieces: Mapping[str, Mapping[str, int]],
+    *,
+    title: str = "Into how many pieces is a word cut?",
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """A group of bars a word, one a vocabulary: the number of pieces. ``pieces``: vocabulary → word → pieces."""
+    filled("pieces", list(pieces))
+    words = list(next(iter(pieces.values())))
+    ax = axes_or_new(ax, 8, 0.42 * len(words) + 1)
+    height = 0.8 / len(pieces)
+    for k, (vocabulary, counts) in enumerate(pieces.items()):
+        places = np.arange(len(words)) - 0.4 + height * (k + 0.5)
+        bars = ax.barh(places, [counts[word] for word in words], height, color=PALETTE[k], label=vocabulary)
+        ax.bar_label(bars, padding=3, fontsize=8)
+    ax.set_yticks(range(len(words)), words)
+    ax.invert_yaxis()
+    ax.set(xlabel="pieces", title=title)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.grid(axis="x")
+    return ax

@@ -1,0 +1,63 @@
+"""The objective on one sentence, token by token, and the networks of a finished run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bioutils.training.electra.objective import mask_rows, sample
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from transformers import ElectraForMaskedLM, ElectraForPreTraining, PreTrainedTokenizerBase
+
+
+def load_networks(run: Path | str) -> "tuple[ElectraForMaskedLM, ElectraForPreTraining]":
+    """Generator and discriminator of a finished run, in evaluation mode."""
+    from transformers import ElectraForMaskedLM, ElectraForPreTraining
+    from transformers.utils import logging as hf_logging
+
+    hf_logging.disable_progress_bar()
+    return (
+        ElectraForMaskedLM.from_pretrained(Path(run) / "generator").eval(),
+        ElectraForPreTraining.from_pretrained(Path(run) / "model").eval(),
+    )
+
+
+def one_sentence(
+    generator: "ElectraForMaskedLM",
+    discriminator: "ElectraForPreTraining",
+    tokenizer: "PreTrainedTokenizerBase",
+    text: str,
+    *,
+    mask_share: float = 0.15,
+    seed: int = 0,
+) -> "pd.DataFrame":
+    """What happens to each token of ``text``: a row a token, ``original, read`` (by the generator), ``chosen, filled`` (by it),
+    ``replaced`` (filled with something else) and ``probability`` (the discriminator's, that it was replaced)."""
+    import pandas as pd
+    import torch
+
+    ids = tokenizer(text, return_tensors="np")["input_ids"]
+    special = np.array([tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id])
+    masked = mask_rows(
+        ids, special, mask_id=tokenizer.mask_token_id, mask_share=mask_share, mask_token=0.85, seed=(seed,)
+    )
+    chosen, draw = torch.from_numpy(masked.chosen[0]), torch.from_numpy(masked.draw[0])
+    with torch.no_grad():
+        logits = generator(torch.from_numpy(masked.input_ids)).logits[0]
+        filled = torch.from_numpy(ids[0]).clone()
+        filled[chosen] = sample(logits[chosen], draw[chosen])
+        probability = discriminator(filled[None]).logits[0].sigmoid()
+    names = tokenizer.convert_ids_to_tokens
+    table = pd.DataFrame(
+        {
+            "original": names(ids[0].tolist()),
+            "read": names(masked.input_ids[0].tolist()),
+            "chosen": masked.chosen[0],
+            "filled": names(filled.tolist()),
+            "replaced": (filled.numpy() != ids[0]),
+            "probability": probability.numpy().round(3),
+        }
+    )
+    return table[~np.isin(ids[0], special)].reset_index(drop=True)
