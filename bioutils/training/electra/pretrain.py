@@ -204,8 +204,8 @@ def pretrain(
             means = {f"train_{name}": float(np.mean([w[name] for w in window])) for name in window[0]}
             window = []
             if accelerator.is_main_process:
-                scores = evaluate(electra, masker)
                 seconds = before + time.perf_counter() - started
+                scores = evaluate(electra, masker)
                 tokens = (step + 1) * settings.batch_size * length
                 history.append({"step": step + 1, "tokens": tokens, "seconds": round(seconds, 1), **means, **scores})
                 with atomic_writer(out / "pretrain.jsonl") as stream:
