@@ -1,0 +1,145 @@
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bioutils.corpora.archives import read_files
+from bioutils.corpora.mae import parse, read_mae, to_mae, write_mae
+from bioutils.corpora.records import Document, Link, Relation, Remark, Span, slice_of
+from bioutils.errors import DataError
+
+TEXT = "Loss of p53\nslows growth."
+TAGS = """<GENE id="G0" spans="8~11" text="p53" kind="suppressor" sure="yes" />
+<EFFECT id="E0" spans="12~17,0~4" text="slows ... Loss" effect="" />
+<LINKING id="L0" geneID="G0" geneText="p53" effectID="E0" effectText="slows ... Loss" otherID="" otherText="" />"""
+
+
+def file(text: str = TEXT, tags: str = TAGS, task: str = "Task", before: str = "") -> bytes:
+    return f"{before}<{task}><TEXT><![CDATA[{text}]]></TEXT><TAGS>{tags}</TAGS></{task}>".encode()
+
+
+def test_tags_values_and_links(tmp_path):
+    (tmp_path / "1_PMID77.txt_AB.xml").write_bytes(file())
+    [found] = read_mae(tmp_path)
+    assert found == Document(
+        "1_PMID77.txt_AB",
+        TEXT,
+        (Span("G0", "GENE", ((8, 11),), "p53"), Span("E0", "EFFECT", ((12, 17), (0, 4)), "slows Loss")),
+        (),
+        (Link("L0", "LINKING", (("gene", "G0"), ("effect", "E0"))),),
+        (
+            Remark("G0.kind", "kind", "G0", "suppressor"),
+            Remark("G0.sure", "sure", "G0", "yes"),
+            Remark("E0.effect", "effect", "E0", ""),
+        ),
+        "77",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (file()[:-9], "Not XML"),
+        (file(tags='<GENE id="G0" spans="8~99" text="p53" />'), "does not lie inside the text"),
+        (file(tags='<GENE id="G0" spans="8-11" text="p53" />'), "spans='8-11' are no places"),
+        (file(tags='<GENE id="G0" spans="8~11" text="p54" />'), "given as 'p54', but the text .* is 'p53'"),
+        (file(tags='<GENE spans="8~11" text="p53" />'), "GENE has no id"),
+        (file(tags=TAGS.replace('geneID="G0"', 'geneID="G7"')), "L0 .* names G7, which is not there"),
+        (file(tags=TAGS + '<GENE id="G0" spans="0~4" text="Loss" />'), "id G0 stands 2 times"),
+        (b"<Task><TEXT>a</TEXT></Task>", "No TAGS under Task"),
+        (file(before='<!DOCTYPE Task [<!ENTITY x "boom">]>'), "entities is not read"),
+    ],
+)
+def test_broken_files(content, message, tmp_path):
+    (tmp_path / "a.xml").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_mae(tmp_path)
+
+
+def test_files_of_two_tasks_are_not_one_corpus(tmp_path):
+    (tmp_path / "a.xml").write_bytes(file())
+    (tmp_path / "b.xml").write_bytes(file(task="Other"))
+    with pytest.raises(DataError, match=r"b.xml: The task is 'Other', not 'Task'"):
+        read_mae(tmp_path)
+    with pytest.raises(DataError, match=r"a.xml: The task is 'Task', not 'Other'"):
+        read_mae(tmp_path, task="Other")
+    assert [d.id for d in read_mae(tmp_path / "b.xml")] == ["b"]
+
+
+@st.composite
+def documents(draw):
+    text = draw(
+        st.text(
+            st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n<&>\"']"), min_size=3
+        )
+    )
+    text = text.replace("\ufffe", "").replace("\uffff", "") + "abc"
+    places = st.tuples(st.integers(0, len(text) - 1), st.integers(1, 5)).map(lambda p: (p[0], min(len(text), sum(p))))
+    spans, remarks = [], []
+    for i, pieces in enumerate(draw(st.lists(st.lists(places, min_size=1, max_size=3), max_size=4))):
+        spans.append(Span(f"T{i}", draw(st.sampled_from(["A", "B"])), tuple(pieces), slice_of(text, pieces)))
+        value = draw(st.text(st.characters(categories=["L", "P", "Zs"])))
+        remarks.append(Remark(f"T{i}.label", "label", f"T{i}", value))
+    links = (Link("L", "LINK", (("a", "T0"), ("b", "T1"))),) if len(spans) > 1 else ()
+    return Document("x", text, tuple(spans), (), links, tuple(remarks), "x")
+
+
+@given(documents())
+def test_what_is_written_is_read_again(document):
+    assert parse(to_mae(document, task="Task").encode(), name="x") == ("Task", document)
+
+
+def test_a_folder_is_written_and_read(tmp_path):
+    document = Document("n1", TEXT, (Span("G", "GENE", ((8, 11),), "p53"),), group="n1")
+    write_mae([document], tmp_path, task="Task")
+    assert read_mae(tmp_path) == [document]
+    with pytest.raises(DataError, match="no relations"):
+        write_mae([Document("r", "ab", relations=(Relation("R", "x", "a", "b"),))], tmp_path, task="Task")
+    with pytest.raises(DataError, match=r"'\\x00' at 1"):
+        write_mae([Document("r", "a\0b")], tmp_path, task="Task")
+    assert [p.name for p in tmp_path.iterdir()] == ["n1.xml"]
+
+
+@pytest.fixture
+def real() -> Path:
+    archive = Path(os.environ.get("BIOUTILS_DATA", "")) / "fgen" / "mae-xml.tar.gz"
+    if not archive.is_file():
+        pytest.skip("BIOUTILS_DATA has no fgen")
+    return archive
+
+
+def test_real_counts(real):
+    folders = {
+        "Marked Entities No Linking": (363, {"CONTEXT": 905, "EFFECT": 583, "PERTURBING_ACTION": 445}, 0),
+        "Marked and Linked Entities": (219, {"CONTEXT": 900, "PERTURBING_ACTION": 799, "EFFECT": 732}, 555),
+        "No Marked Entities": (218, {}, 0),
+        "V2 Marked Entities No Linking": (
+            414, {"CONTEXT": 1322, "PHENOTYPE": 644, "EFFECT": 552, "PERTURBING_ACTION": 471}, 0,
+        ),
+        "V2 Marked and Linked Entities": (
+            163, {"CONTEXT": 745, "PERTURBING_ACTION": 580, "PHENOTYPE": 479, "EFFECT": 450}, 364,
+        ),
+        "V2 No Marked Entities": (211, {}, 0),
+    }  # fmt: skip
+    for folder, expected in folders.items():
+        found = read_mae(real, under=f"/{folder}/")
+        types = Counter(span.type for document in found for span in document.spans)
+        assert (len(found), dict(types), sum(len(d.links) for d in found)) == expected
+
+
+def test_real_annotators(real):
+    copies = [read_mae(real, under=f"IAA calculation/{annotator}/") for annotator in ("CC2", "HZ")]
+    assert [len(found) for found in copies] == [50, 50]
+    assert len({document.group for found in copies for document in found}) == 50
+    types = Counter(span.type for found in copies for document in found for span in document.spans)
+    assert types == {"CONTEXT": 404, "PHENOTYPE": 289, "EFFECT": 283, "PERTURBING_ACTION": 127}
+    assert sum(len(document.links) for found in copies for document in found) == 45
+
+
+def test_real_files_are_written_as_they_are(real):
+    for name, content in read_files(real, (".xml",)):
+        task, document = parse(content, name=name)
+        assert to_mae(document, task=task).encode() == content, name
