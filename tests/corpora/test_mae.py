@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bioutils.corpora import project_data
 from bioutils.corpora.archives import read_files
 from bioutils.corpora.mae import parse, read_mae, to_mae, write_mae
 from bioutils.corpora.records import Document, Link, Relation, Remark, Span, slice_of
@@ -101,6 +102,17 @@ def test_a_folder_is_written_and_read(tmp_path):
     with pytest.raises(DataError, match=r"'\\x00' at 1"):
         write_mae([Document("r", "a\0b")], tmp_path, task="Task")
     assert [p.name for p in tmp_path.iterdir()] == ["n1.xml"]
+
+
+def test_the_sample_has_two_annotators():
+    folder = project_data() / "sample" / "mae"
+    anna, bo = (read_mae(folder, under=f"{name}/", task="Genomics_ConceptTask") for name in ("anna", "bo"))
+    assert (len(anna), len(bo)) == (60, 20)
+    texts = {document.group: document.text for document in anna}
+    assert all(texts[document.group] == document.text for document in bo)
+    types = {"PERTURBING_ACTION", "CONTEXT", "EFFECT", "PHENOTYPE"}
+    assert {span.type for document in (*anna, *bo) for span in document.spans} == types
+    assert {len(link.members) for document in anna for link in document.links} == {4}
 
 
 @pytest.fixture
