@@ -104,7 +104,9 @@ def main() -> None:
         speeds["padded"].append(speed)
         f1["padded"].append(score)
         with tempfile.TemporaryDirectory() as out:
-            quiet = replace(task, validation=task.validation[:1])  # so that the clock shows training; its loss falls to the end
+            quiet = replace(
+                task, validation=task.validation[:1]
+            )  # so that the clock shows training; its loss falls to the end
             started = time.perf_counter()
             tagger, result = train_tagger(quiet, encoder="minilm", settings=settings, out=out, progress=False)
             speeds["ours"].append(result.samples_per_second)
