@@ -88,6 +88,25 @@ def check_unharmed(outputs: Sequence[Path], inputs: Iterable[Path], *, overwrite
         raise UsageError(f"{existing[0]} exists. Give --overwrite to replace it, or choose another --out.")
 
 
+def check_folder(out: Path, inputs: Iterable[Path] = (), *, mark: str, holds: str, overwrite: bool) -> None:
+    """``check_unharmed`` of a folder, which is replaced only where it holds the file ``mark``: what we made ourselves."""
+    check_unharmed([out], inputs, overwrite=overwrite)
+    if out.exists() and not (out / mark).is_file():
+        raise UsageError(f"{out} holds something else than {holds}: it is not replaced. Choose another --out.")
+
+
+@contextmanager
+def _one_message(path: Path) -> Iterator[None]:
+    """Turns what goes wrong while ``path`` is written into one BioutilsError."""
+    try:
+        yield
+    except OSError as error:
+        raise BioutilsError(
+            f"{path}: could not be written ({error.strerror or error}). Free some space or choose another folder; "
+            "nothing half-written was left."
+        ) from error
+
+
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """A temporary path beside ``path``, renamed to it when the block ends well and removed when it does not.
@@ -98,14 +117,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     # The process id keeps two writers apart; the suffix stays last because libraries choose the format by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise BioutilsError(
-            f"{path}: could not be written ({error.strerror or error}). Free some space or choose another folder; "
-            "nothing half-written was left."
-        ) from error
+        with _one_message(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -127,15 +142,11 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        shutil.rmtree(path, ignore_errors=True)
-        temporary.rename(path)
-    except OSError as error:
-        raise BioutilsError(
-            f"{path}: could not be written ({error.strerror or error}). Free some space or choose another folder; "
-            "nothing half-written was left."
-        ) from error
+        with _one_message(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+            shutil.rmtree(path, ignore_errors=True)
+            temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bioutils.encoders import load_tokenizer
 from bioutils.errors import UsageError, expected
-from bioutils.files import atomic_folder, check_unharmed, read_lines, write_json
+from bioutils.files import atomic_folder, check_folder, read_lines, write_json
 from bioutils.training.electra.shards import FACTS, FORMS, ShardWriter, documents_of_ids, vocabulary_digest
 from bioutils.training.electra.sources import write_clean
 from bioutils.training.electra.vocabulary import SIZE, SPECIAL, learn_vocabulary, save_tokenizer
@@ -36,9 +36,7 @@ def build(
     ):
         if not right:
             raise UsageError(expected(name, what, value))
-    check_unharmed([out], paths, overwrite=overwrite)
-    if out.exists() and not (out / FACTS).is_file():
-        raise UsageError(f"{out} holds something else than examples: it is not replaced. Choose another --out.")
+    check_folder(out, paths, mark=FACTS, holds="examples", overwrite=overwrite)
     with atomic_folder(out) as folder:
         text = folder / TEXT
         counts = write_clean(

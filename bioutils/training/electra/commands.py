@@ -10,6 +10,7 @@ from pathlib import Path
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.files import read_lines
 from bioutils.training.electra.settings import SIZES, ElectraSettings, sized
+from bioutils.training.electra.vocabulary import SIZE
 
 EXAMPLE = """in order:
   python -m bioutils.training.electra gather --out outputs/text
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         "--leave-out", nargs="*", type=Path, default=[], help="texts whose near copies are dropped, one a line"
     )
     build.add_argument("--vocabulary", metavar="MODEL", help="take this encoder's tokenizer instead of learning one")
-    build.add_argument("--size", type=int, default=12_000, help="pieces in the vocabulary (default: %(default)s)")
+    build.add_argument("--size", type=int, default=SIZE, help="pieces in the vocabulary (default: %(default)s)")
     build.add_argument("--lower-case", action=argparse.BooleanOptionalAction, default=True, help="(default: yes)")
     build.add_argument(
         "--strip-accents", action=argparse.BooleanOptionalAction, default=None, help="(default: as --lower-case)"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bioutils.errors import DataError, UsageError, expected
-from bioutils.files import atomic_folder, check_unharmed, read_lines
+from bioutils.files import atomic_folder, check_folder, read_lines
 from bioutils.training.electra.tf_checkpoint import read_variables
 from bioutils.training.electra.vocabulary import make_tokenizer, save_tokenizer
 
@@ -89,9 +89,7 @@ def convert(
     from transformers.utils import logging as hf_logging
 
     hf_logging.disable_progress_bar()  # it is done in an instant
-    check_unharmed([out], [], overwrite=overwrite)
-    if out.exists() and not (out / "config.json").is_file():
-        raise UsageError(f"{out} holds something else than a model: it is not replaced. Choose another --out.")
+    check_folder(out, mark="config.json", holds="a model", overwrite=overwrite)
     variables = read_variables(checkpoint)
     names = {name: torch_name(name, generator=generator) for name in variables if not NO_WEIGHTS.search(name)}
     if unknown := sorted(name for name, new in names.items() if new == ""):

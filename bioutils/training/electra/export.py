@@ -5,7 +5,7 @@ from typing import Any
 
 from bioutils.encoders import load_tokenizer
 from bioutils.errors import UsageError
-from bioutils.files import atomic_folder, check_unharmed, read_json, write_json
+from bioutils.files import atomic_folder, check_folder, read_json, write_json
 from bioutils.models import SIDECAR
 from bioutils.pages import render
 from bioutils.training.electra.vocabulary import save_tokenizer
@@ -29,9 +29,7 @@ def export(
     folder = run / "model"
     if not (folder / SIDECAR).is_file():
         raise UsageError(f"{run} holds no finished pre-training. Finish it: … pretrain EXAMPLES --out {run} --resume.")
-    check_unharmed([out], [run], overwrite=overwrite)
-    if out.exists() and not (out / SIDECAR).is_file():
-        raise UsageError(f"{out} holds something else than a model: it is not replaced. Choose another --out.")
+    check_folder(out, [run], mark=SIDECAR, holds="a model", overwrite=overwrite)
     facts = {"text": "", "licence": "", "command": "", "downstream": []} | read_json(folder / SIDECAR) | (notes or {})
     model = ElectraForPreTraining.from_pretrained(folder, dtype=torch.float32)
     with atomic_folder(out) as new:

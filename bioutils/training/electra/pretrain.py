@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,12 @@ def rows_of_step(step: int, *, n_rows: int, batch_size: int, seed: int) -> np.nd
     """The row numbers of a step (from 0): epoch after epoch all rows in a new order, batches running on from one to the next."""
     places = np.arange(step * batch_size, (step + 1) * batch_size)
     epochs = places // n_rows
-    orders = {epoch: np.random.default_rng((seed, int(epoch))).permutation(n_rows) for epoch in np.unique(epochs)}
-    return np.array([orders[epoch][place % n_rows] for epoch, place in zip(epochs, places, strict=True)])
+    return np.array([_order(int(epoch), n_rows, seed)[p % n_rows] for epoch, p in zip(epochs, places, strict=True)])
+
+
+@lru_cache(maxsize=2)  # a batch may run on into the next epoch
+def _order(epoch: int, n_rows: int, seed: int) -> np.ndarray:
+    return np.random.default_rng((seed, epoch)).permutation(n_rows)
 
 
 class Masker:

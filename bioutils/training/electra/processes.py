@@ -4,7 +4,10 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _worker: Callable[[Any], Any] | None = None
 
@@ -16,6 +19,13 @@ def _start(make: Callable[[], Callable[[Any], Any]]) -> None:
 
 def _work(chunk: Any) -> Any:
     return _worker(chunk)
+
+
+def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of ``size``, the last one shorter."""
+    stream = iter(items)
+    while chunk := list(islice(stream, size)):
+        yield chunk
 
 
 def in_order(make: Callable[[], Callable[[Any], Any]], chunks: Iterable[Any], processes: int) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from bioutils.cache import digest
 from bioutils.encoders import load_tokenizer
 from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import read_json, read_lines
-from bioutils.training.electra.processes import in_order
+from bioutils.training.electra.processes import chunks, in_order
 
 SHARD_ROWS = 65_536  # 16 MB of 128 tokens: few files, and one fits in memory while it is made
 CHUNK = 2000  # sentences a task
@@ -33,9 +33,10 @@ class Encode:
 def documents_of_ids(text: Path, tokenizer_folder: Path, *, processes: int = 1) -> Iterator[list[list[int]]]:
     """The documents of a cleaned text as lists of sentences, each a list of token ids."""
     lines = (line for _, line in read_lines(text))
-    chunks = iter(lambda: list(itertools.islice(lines, CHUNK)), [])
     document: list[list[int]] = []
-    for ids in itertools.chain.from_iterable(in_order(partial(Encode, str(tokenizer_folder)), chunks, processes)):
+    for ids in itertools.chain.from_iterable(
+        in_order(partial(Encode, str(tokenizer_folder)), chunks(lines, CHUNK), processes)
+    ):
         if ids:
             document.append(ids)
         elif document:

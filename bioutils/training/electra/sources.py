@@ -14,7 +14,7 @@ from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import atomic_writer, open_bytes, read_lines, reading
 from bioutils.text import sentences, word_count
 from bioutils.training.electra.near_copies import TextIndex
-from bioutils.training.electra.processes import in_order
+from bioutils.training.electra.processes import chunks, in_order
 
 LONGEST_LINE = 100_000  # characters: no paragraph is that long, so the line ends of the file are lost
 CHUNK = 500  # lines or abstracts a task: large enough that handing it over costs nothing
@@ -117,18 +117,6 @@ class Cleaner:
         return [row for row, copy in zip(kept, copies, strict=True) if not copy], dropped
 
 
-def chunks(pieces: Iterable[Piece], size: int = CHUNK) -> Iterator[list[Piece]]:
-    """The pieces in lists of ``size``, the last one shorter."""
-    chunk: list[Piece] = []
-    for piece in pieces:
-        chunk.append(piece)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
 def write_clean(
     paths: Sequence[Path], out: Path, *, leave_out: Iterable[str] = (), blank_lines: bool = True, processes: int = 1,
     progress: bool = True,
@@ -142,7 +130,7 @@ def write_clean(
     counts: Counter = Counter(dict.fromkeys(["documents", "sentences", "words", *REASONS], 0))
     seen: set[bytes] = set()
     last = None
-    pieces = chunks(read_pieces(paths, blank_lines=blank_lines))
+    pieces = chunks(read_pieces(paths, blank_lines=blank_lines), CHUNK)
     work = in_order(partial(Cleaner, TextIndex(leave_out)), pieces, processes)
     with (
         atomic_writer(out) as stream,

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from bioutils.errors import DataError, UsageError
 from bioutils.training.electra.near_copies import TextIndex, run_hashes
-from bioutils.training.electra.sources import Cleaner, Piece, chunks, clean, read_pieces, write_clean
+from bioutils.training.electra.processes import chunks
+from bioutils.training.electra.sources import Cleaner, Piece, clean, read_pieces, write_clean
 
 TEXT = "The p53 gene is mutated. It is lost in\n\nhalf of all tumours. 12\n+ + 1 2 3 = = = =\n"
 
