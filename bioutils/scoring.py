@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bioutils.corpora import project_data
 from bioutils.corpora.pubmed import Abstract, check_inputs, read_in_chunks
-from bioutils.encoders import max_tokens
+from bioutils.encoders import max_tokens, own_models
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.evaluation.calibration import softmax
 from bioutils.files import sha256
@@ -59,7 +58,7 @@ def find_model(model: str | Path | None = None) -> Path:
             remedy = "Train one (bioutils run 03) or name another."
             raise UsageError(expected("model", f"a folder with one of {list(KINDS)}", str(model), remedy=remedy))
         return path
-    shipped = project_data() / "models" / "go-aspect"
+    shipped = own_models() / "go-aspect"
     if not is_saved_model(shipped):
         raise UsageError(
             f"The model that comes with the project is not in {shipped}. Take a checkout of the project, make it anew "

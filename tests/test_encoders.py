@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -13,6 +15,19 @@ def test_minilm_is_at_hand_and_its_weights_are_verified(monkeypatch):
         encoders.resolve("minilm")
     monkeypatch.undo()
     encoders._minilm_folder.cache_clear()
+
+
+def test_the_encoder_of_our_own_is_at_hand_small_and_pretrained():
+    assert encoders.is_cached("electra-tiny")
+    assert sum(file.stat().st_size for file in Path(encoders.resolve("electra-tiny")).iterdir()) < 16e6
+    torch.manual_seed(0)
+    ours, untrained = (encoders.load_encoder(name) for name in ("electra-tiny", "random:electra-tiny"))
+    assert ours.config == untrained.config or ours.config.to_diff_dict() == untrained.config.to_diff_dict()
+    tokenizer = encoders.load_tokenizer("electra-tiny")
+    assert tokenizer.tokenize("Phosphorylation of a kinase")[-1] == "kinase"
+    weights = [m.get_input_embeddings().weight for m in (ours, untrained)]
+    assert weights[0].dtype == torch.float32
+    assert weights[0].shape == weights[1].shape == (len(tokenizer), 128)
 
 
 def test_tokenizer_neither_cuts_nor_pads():
@@ -53,7 +68,7 @@ def test_a_folder_without_a_model(tmp_path):
 
 def test_a_hub_name_without_a_network_is_one_error_naming_what_is_at_hand():
     encoders._hub_answers.cache_clear()
-    with pytest.raises(BioutilsError, match=r"scibert.*At hand without a network: \['minilm'\]"):
+    with pytest.raises(BioutilsError, match=r"scibert.*At hand without a network: \['minilm', 'electra-tiny'\]"):
         encoders.load_tokenizer("scibert")
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bioutils.corpora import load, project_data
+from bioutils.corpora import load
+from bioutils.encoders import own_models
 from bioutils.errors import BioutilsError
 from bioutils.evaluation.baselines import fit_tfidf
 from bioutils.evaluation.calibration import expected_calibration_error, softmax
@@ -102,7 +103,7 @@ def _threads() -> int:
 def main(arguments: list[str] | None = None) -> int:
     """The command's exit code: 0 done, 1 the work failed, 2 the call is wrong."""
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=Path, default=project_data() / "models" / "go-aspect", help="the model's folder")
+    parser.add_argument("--out", type=Path, default=own_models() / "go-aspect", help="the model's folder")
     parser.add_argument("--work", type=Path, default=Path("outputs/go-aspect"), help="checkpoints, while it trains")
     parser.add_argument("--data-root", help="folder with the corpus (default: BIOUTILS_DATA, then data/raw)")
     parser.add_argument("--sample", action="store_true", help="the small corpus that comes with the project, to try it")

@@ -32,15 +32,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, TrainerCallback
 
 MAX_NORM = 1.0  # gradients longer than this are scaled down to it: one odd batch must not throw the weights about
-CHUNK = 50  # batches sorted by length together: little padding, and batches still differ from epoch to epoch
+SORTED = 50  # batches sorted by length together, at most: little padding, and batches still differ from epoch to epoch
+SHARE = (
+    4  # at most this part of an epoch is sorted together: were it all, the batches of a small corpus would be too alike
+)
 
 Batch = tuple[dict[str, "torch.Tensor"], "torch.Tensor"]  # inputs (rows, tokens) each, labels (rows,) or (rows, tokens)
 
 
 def epoch_order(lengths: np.ndarray, *, rows_a_step: int, seed: int) -> list[np.ndarray]:
-    """Row numbers of each step of an epoch: shuffled, rows of like length together. The same for the same seed."""
+    """Row numbers of each step of an epoch: shuffled, rows of like length together. The same for the same seed.
+
+    As many batches are sorted together as by transformers' ``LengthGroupedSampler``, which the Trainer route uses.
+    """
     rng = np.random.default_rng(seed)
-    order, size = rng.permutation(len(lengths)), CHUNK * rows_a_step
+    together = min(max(1, len(lengths) // (SHARE * rows_a_step)), SORTED)
+    order, size = rng.permutation(len(lengths)), together * rows_a_step
     chunks = [order[start : start + size] for start in range(0, len(order), size)]
     order = np.concatenate([chunk[np.argsort(-lengths[chunk], kind="stable")] for chunk in chunks])
     steps = [order[start : start + rows_a_step] for start in range(0, len(order), rows_a_step)]

@@ -130,6 +130,14 @@ def test_an_epoch_has_every_row_once_and_little_padding():
     assert not np.array_equal(steps[0], loop.epoch_order(lengths, rows_a_step=8, seed=4)[0])
 
 
+def test_a_small_corpus_is_not_sorted_whole():
+    lengths = np.arange(64)
+    steps = loop.epoch_order(lengths, rows_a_step=8, seed=0)
+    assert len(steps) == 8
+    assert not any(np.ptp(lengths[rows]) == 7 for rows in steps)  # so it would be, were all 64 rows sorted together
+    assert loop.epoch_order(lengths[:3], rows_a_step=8, seed=0)[0].size == 3
+
+
 def test_decay_is_kept_off_biases_and_norms(encoder_dir):
     model = load_classifier(str(encoder_dir), labels=list("abc"))
     decayed, free = loop.parameter_groups(model, TrainingSettings(weight_decay=0.1))

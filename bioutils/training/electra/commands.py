@@ -93,7 +93,11 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--half", action=argparse.BooleanOptionalAction, default=True, help="weights in float16 (default: yes)"
     )
-    export.add_argument("--overwrite", action="store_true")
+    export.add_argument("--generator", action="store_true", help="the generator too, for lessons")
+    export.add_argument("--text", default="", metavar="WORDS", help="what was read, for the card")
+    export.add_argument("--licence", default="not stated", metavar="WORDS", help="for the card")
+    export.add_argument("--scores", type=Path, metavar="CSV", help="table of benchmarks/downstream.py, for the card")
+    export.add_argument("--overwrite", action="store_true", help="replace an encoder exported before")
     export.set_defaults(run=run_export)
 
     flops = commands.add_parser("flops", help="what a pre-training costs in operations")
@@ -146,7 +150,13 @@ def run_export(call: argparse.Namespace) -> None:
     """Writes an encoder to use."""
     from bioutils.training.electra.export import export
 
-    print(export(call.folder, call.out, half=call.half, overwrite=call.overwrite))
+    notes = {"text": call.text, "licence": call.licence}
+    print(
+        export(
+            call.folder, call.out, half=call.half, generator=call.generator, overwrite=call.overwrite, notes=notes,
+            scores=call.scores,
+        )
+    )  # fmt: skip
 
 
 def run_flops(call: argparse.Namespace) -> None:

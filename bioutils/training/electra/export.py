@@ -3,46 +3,74 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from bioutils.encoders import load_tokenizer
-from bioutils.errors import UsageError
+from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import atomic_folder, check_folder, read_json, write_json
 from bioutils.models import SIDECAR
 from bioutils.pages import render
 from bioutils.training.electra.vocabulary import save_tokenizer
 
 CARD = "README.md"
+COLUMNS = ("corpus", "metric", "encoder", "trials", "mean", "lowest", "highest")
+FINE_TUNING_DROPOUT = 0.1
 
 
 def export(
-    run: Path, out: Path, *, half: bool = True, overwrite: bool = False, notes: dict[str, Any] | None = None
-) -> Path:
+    run: Path, out: Path, *, half: bool = True, generator: bool = False, overwrite: bool = False,
+    notes: dict[str, Any] | None = None, scores: Path | None = None,
+) -> Path:  # fmt: skip
     """Writes the discriminator of ``run`` to ``out``: weights in float16 where ``half``, tokenizer, notes and card.
 
     float16 holds a weight to three digits, which moves an encoder's outputs less than the noise of training does; they are
-    loaded in float32. ``notes`` join the run's. Raises UsageError where there is no finished run, or ``out`` is taken.
+    loaded in float32. The dropout of fine-tuning is BERT's, whatever pre-training had. ``generator``: the other network too, in
+    a folder of that name, for lessons. ``notes`` join the run's; ``scores`` is a table of ``benchmarks/downstream.py`` for the
+    card. Raises UsageError where there is no finished run, or ``out`` is taken.
     """
     import torch
-    from transformers import ElectraForPreTraining
+    from transformers import ElectraForMaskedLM, ElectraForPreTraining
     from transformers.utils import logging as hf_logging
 
     hf_logging.disable_progress_bar()  # it is done in an instant
-    folder = run / "model"
-    if not (folder / SIDECAR).is_file():
+    if not (run / "model" / SIDECAR).is_file():
         raise UsageError(f"{run} holds no finished pre-training. Finish it: … pretrain EXAMPLES --out {run} --resume.")
     check_folder(out, [run], mark=SIDECAR, holds="a model", overwrite=overwrite)
-    facts = {"text": "", "licence": "", "command": "", "downstream": []} | read_json(folder / SIDECAR) | (notes or {})
-    model = ElectraForPreTraining.from_pretrained(folder, dtype=torch.float32)
+    facts = {"text": "", "licence": "not stated", "command": ""} | read_json(run / "model" / SIDECAR) | (notes or {})
+    facts |= downstream(scores) if scores else {"encoders": [], "downstream": []}
+    networks = {".": (ElectraForPreTraining, "model")}
+    if generator:
+        networks["generator"] = (ElectraForMaskedLM, "generator")
     with atomic_folder(out) as new:
-        model.to(torch.float16 if half else torch.float32).save_pretrained(new)
-        save_tokenizer(load_tokenizer(str(folder)), new)
+        for folder, (kind, source) in networks.items():
+            model = kind.from_pretrained(run / source, dtype=torch.float32)
+            model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = FINE_TUNING_DROPOUT
+            model.to(torch.float16 if half else torch.float32).save_pretrained(new / folder)
+        save_tokenizer(load_tokenizer(str(run / "model")), new)
         write_json(new / SIDECAR, facts)
         write_card(new, facts)
     return out
 
 
+def downstream(path: Path) -> dict[str, Any]:
+    """The card's table from a CSV: ``corpus, metric, encoder, trials, mean, lowest, highest``. Raises DataError for another."""
+    rows = pd.read_csv(path)
+    if not set(COLUMNS) <= set(rows):
+        raise DataError(expected("columns", str(list(COLUMNS)), list(rows)), path=path, line=1)
+    encoders = list(dict.fromkeys(rows["encoder"]))
+    table = []
+    for (corpus, metric), group in rows.groupby(["corpus", "metric"], sort=False):
+        cells = {
+            r.encoder: f"{r.mean:.3f}" + (f" ({r.lowest:.3f} to {r.highest:.3f})" if r.trials > 1 else "")
+            for r in group.itertuples()
+        }
+        table.append({"task": f"{corpus}, {metric}", "cells": [cells.get(name, "–") for name in encoders]})
+    return {"encoders": encoders, "downstream": table}
+
+
 def write_card(folder: Path, facts: dict[str, Any]) -> None:
     """The card, in Markdown, from the notes."""
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    weights = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
     (folder / CARD).write_text(
         render("electra.md.j2", megabytes=weights / 1e6, name=folder.name, **facts), encoding="utf-8"
     )

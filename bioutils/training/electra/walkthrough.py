@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from transformers import ElectraForMaskedLM, ElectraForPreTraining, PreTrainedTokenizerBase
 
 
-def load_networks(run: Path | str) -> "tuple[ElectraForMaskedLM, ElectraForPreTraining]":
-    """Generator and discriminator of a finished run, in evaluation mode."""
+def load_networks(folder: Path | str) -> "tuple[ElectraForMaskedLM, ElectraForPreTraining]":
+    """Generator and discriminator of a finished run, or of an encoder exported with its generator, in evaluation mode."""
+    import torch
     from transformers import ElectraForMaskedLM, ElectraForPreTraining
     from transformers.utils import logging as hf_logging
 
     hf_logging.disable_progress_bar()
+    folder = Path(folder)
+    discriminator = folder / "model" if (folder / "model").is_dir() else folder
     return (
-        ElectraForMaskedLM.from_pretrained(Path(run) / "generator").eval(),
-        ElectraForPreTraining.from_pretrained(Path(run) / "model").eval(),
+        ElectraForMaskedLM.from_pretrained(folder / "generator", dtype=torch.float32).eval(),
+        ElectraForPreTraining.from_pretrained(discriminator, dtype=torch.float32).eval(),
     )
 
 

@@ -42,7 +42,7 @@ def examples(tmp_path_factory) -> Examples:
     return Examples(folder / "built")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny():
     """Two narrow layers, dropout on."""
     return sized(

@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from bioutils.encoders import load_encoder, load_tokenizer
+from bioutils.errors import DataError, UsageError
+from bioutils.training.electra.commands import main
+from bioutils.training.electra.export import export
+from bioutils.training.electra.pretrain import pretrain
+from bioutils.training.electra.walkthrough import load_networks, one_sentence
+
+SCORES = """corpus,metric,encoder,trials,mean,lowest,highest
+ncbi-disease,span micro-F1,ours,3,0.61,0.6,0.62
+ncbi-disease,span micro-F1,baseline,1,0.77,0.77,0.77
+gad,micro-F1 of the relations,ours,1,0.7,0.7,0.7
+"""
+
+
+@pytest.fixture(scope="module")
+def run(examples, tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    pretrain(examples, folder, settings=tiny, progress=False)
+    return folder
+
+
+def test_an_encoder_in_half_precision_computes_as_the_run_did(run, tmp_path):
+    out = export(run, tmp_path / "encoder", generator=True)
+    inputs = load_tokenizer(str(out))("p53 binds Akt in the nucleus.", return_tensors="pt")
+    with torch.no_grad():
+        ours, theirs = (load_encoder(str(f))(**inputs).last_hidden_state for f in (out, run / "model"))
+    assert ours.dtype == torch.float32
+    assert torch.allclose(ours, theirs, atol=0.02)
+    assert (out / "model.safetensors").stat().st_size < 0.6 * (run / "model" / "model.safetensors").stat().st_size
+    assert load_encoder(str(out)).config.hidden_dropout_prob == 0.1
+
+
+def test_its_generator_comes_along_for_lessons(run, tmp_path):
+    out = export(run, tmp_path / "encoder", generator=True)
+    tokenizer, text = load_tokenizer(str(out)), "p53 binds Akt in the nucleus."
+    ours, theirs = (one_sentence(*load_networks(f), tokenizer, text, mask_share=0.3, seed=1) for f in (out, run))
+    assert ours["chosen"].equals(theirs["chosen"])
+    assert (ours["probability"] - theirs["probability"]).abs().max() < 0.01
+    assert not (export(run, tmp_path / "alone") / "generator").exists()
+
+
+def test_the_card_says_what_was_read_for_how_long_and_what_it_gives(run, tmp_path):
+    (tmp_path / "scores.csv").write_text(SCORES)
+    call = ["export", str(run), "--out", str(tmp_path / "e"), "--text", "all <samples>", "--licence", "MIT"]
+    assert main([*call, "--scores", str(tmp_path / "scores.csv")]) == 0
+    card = (tmp_path / "e" / "README.md").read_text()
+    assert "all <samples>" in card
+    assert "**Licence**: MIT" in card
+    assert "| ncbi-disease, span micro-F1 | 0.610 (0.600 to 0.620) | 0.770 |" in card
+    assert "| gad, micro-F1 of the relations | 0.700 | – |" in card
+
+
+def test_what_cannot_be_exported(run, tmp_path, capsys):
+    with pytest.raises(UsageError, match="no finished pre-training"):
+        export(tmp_path, tmp_path / "e")
+    (tmp_path / "scores.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"scores\.csv:1: Expected columns"):
+        export(run, tmp_path / "e", scores=tmp_path / "scores.csv")
+    assert not (tmp_path / "e").exists()
+    export(run, tmp_path / "e")
+    assert main(["export", str(run), "--out", str(tmp_path / "e")]) == 2
+    assert "overwrite" in capsys.readouterr().err
+    assert main(["export", str(run), "--out", str(tmp_path / "e"), "--overwrite"]) == 0
