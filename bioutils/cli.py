@@ -1,4 +1,4 @@
-"""The command line: ``bioutils run | score | tag | stats | report | data | convert-electra | doctor``.
+"""The command line: ``bioutils run | score | tag | stats | report | agree | convert | data | convert-electra | doctor``.
 
 Exit codes: 0 done; 1 the work failed, with what failed named; 2 the call is wrong; 130 interrupted. A user's mistake shows one
 message and no traceback (``BIOUTILS_DEBUG=1`` shows it). Each command imports what it needs itself, so that help is instant.
@@ -50,7 +50,24 @@ STATS_EXAMPLES = """examples:
 Each .res file (a line a repeat: precision recall fscore) is a group. Of exactly two groups the difference is tested: means and
 effect sizes, and where the .pred files beside them are about the same examples, approximate randomisation and McNemar's test."""
 
-CONVERT_EXAMPLES = """examples:
+AGREE_EXAMPLES = """examples:
+  bioutils agree annotations/anna annotations/bo
+  bioutils agree first=round1.tar.gz/anna second=round2/anna --out agreement.html
+  bioutils agree anna bo cem --out agreement.html         any number of annotators
+
+Each argument is a folder or an archive (or a folder in one) of MAE, brat, BioC, JSON lines or word JSON, with one annotator's
+copies of the texts. Copies of a text are recognised by PMID<number> in their names, or by equal names."""
+
+ANNOTATION_EXAMPLES = """examples:
+  bioutils convert annotations.tar.gz brat/ --to brat
+  bioutils convert brat/ mae/ --to mae --task Genomics_ConceptTask
+  bioutils convert brat/ corpus.jsonl
+  bioutils convert mae/ words.json --to words --categories tag_categories_v2.json
+
+The format of IN is seen from its files. What has no place in the new format is counted and said; from MAE to brat, BioC or JSON
+lines and back nothing changes."""
+
+ELECTRA_EXAMPLES = """examples:
   bioutils convert-electra pretrained/model.ckpt-1000000 --vocabulary vocab.txt --out outputs/bioelectra
   bioutils convert-electra pretrained/model.ckpt-1000000 --generator --out outputs/bioelectra-generator
 
@@ -130,6 +147,24 @@ def build_parser() -> argparse.ArgumentParser:
     stats.add_argument("--seed", type=int, default=0, help="of the randomisation test (default: %(default)s)")
     stats.set_defaults(call=_stats)
 
+    agree = _add(commands, "agree", "how well annotators agree, and where they do not", AGREE_EXAMPLES)
+    agree.add_argument("copies", nargs="+", metavar="[NAME=]PATH", help="one annotator's copies; two or more")
+    agree.add_argument("--out", type=Path, metavar="FILE", help="a page (.html), or all numbers (.json)")
+    agree.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    agree.set_defaults(call=_agree)
+
+    convert = _add(commands, "convert", "annotations from one format to another", ANNOTATION_EXAMPLES)
+    convert.add_argument("source", type=Path, metavar="IN", help="file, folder or archive")
+    convert.add_argument("out", type=Path, metavar="OUT", help="file, or folder of MAE or brat")
+    convert.add_argument("--to", metavar="FORMAT", help="mae, brat, bioc, jsonl or words; by default by OUT's ending")
+    convert.add_argument("--from", dest="kind", default="", metavar="FORMAT", help="where it cannot be seen")
+    convert.add_argument(
+        "--task", default="Annotation", metavar="NAME", help="root element of MAE (default: %(default)s)"
+    )
+    convert.add_argument("--categories", type=Path, metavar="FILE", help="tag-category file, for names in word JSON")
+    convert.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    convert.set_defaults(call=_convert)
+
     data = _add(commands, "data", "list, fetch or check the corpora", DATA_EXAMPLES)
     actions = data.add_subparsers(dest="action", metavar="list|fetch|check", required=True)
     listing = actions.add_parser("list", help="the corpora, and where each was found")
@@ -146,7 +181,7 @@ def build_parser() -> argparse.ArgumentParser:
     for action in (listing, fetch, check):
         action.add_argument("--data-root", type=Path, metavar="DIR", help="default: $BIOUTILS_DATA, then data/raw")
 
-    electra = _add(commands, "convert-electra", "an original TensorFlow checkpoint as an encoder", CONVERT_EXAMPLES)
+    electra = _add(commands, "convert-electra", "an original TensorFlow checkpoint as an encoder", ELECTRA_EXAMPLES)
     electra.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="its path up to .index")
     electra.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder, new")
     electra.add_argument("--vocabulary", type=Path, metavar="FILE", help="the vocab.txt that it was trained with")
@@ -308,6 +343,45 @@ def _tag(arguments: argparse.Namespace) -> int:
         print(f"  {found}")
     if summary.n_without_text:
         print(f"{summary.n_without_text:,} abstracts have no text; of these only titles were read")
+    return 0
+
+
+def _agree(arguments: argparse.Namespace) -> int:
+    from bioutils.agreement_page import agreement, read_copies, write_agreement
+    from bioutils.files import check_unharmed
+
+    if arguments.out:
+        if arguments.out.suffix not in (".html", ".json"):
+            raise UsageError(expected("--out", "a .html or .json file", str(arguments.out)))
+        check_unharmed([arguments.out], [], overwrite=arguments.overwrite)
+    found = agreement(read_copies(arguments.copies))
+    print(f"{found.n_texts:,} texts by {', '.join(found.annotators)}" + (f"; {found.aside}" if found.aside else ""))
+    for title, table in found.tables().items():
+        print(f"\n{title}\n" + format_table([list(table), *table.astype(str).to_numpy().tolist()]))
+    print(f"\n{len(found.disagreements):,} disagreements" + ("" if arguments.out else "; --out FILE.html lists them"))
+    if arguments.out:
+        print(write_agreement(found, arguments.out))
+    return 0
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from bioutils.corpora.archives import inside
+    from bioutils.corpora.conversion import read, write
+    from bioutils.corpora.word_json import read_categories
+
+    to = arguments.to or {".jsonl": "jsonl", ".json": "bioc"}.get(arguments.out.suffix)
+    if to is None:
+        raise UsageError("Say which format to write: --to mae or --to brat.")
+    categories = read_categories(arguments.categories) if arguments.categories else None
+    source, under = inside(arguments.source)
+    documents = read(source, kind=arguments.kind, under=under, categories=categories)
+    lost = write(
+        documents, arguments.out, kind=to, task=arguments.task, categories=categories, overwrite=arguments.overwrite
+    )
+    n = {name: sum(len(getattr(d, name)) for d in documents) for name in ("spans", "relations", "links")}
+    print(f"{len(documents):,} documents, {', '.join(f'{k:,} {name}' for name, k in n.items() if k)} → {arguments.out}")
+    for what, k in lost.items():
+        print(f"{k:>6,} {what}: {'' if 'widened' in what else 'left out, '}no place in {to}")
     return 0
 
 

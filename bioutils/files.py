@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -149,6 +150,15 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             temporary.rename(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def safe_name(name: str) -> str:
+    """A document's id with what no file name may hold replaced.
+
+    >>> safe_name("doi:10.1/x")
+    'doi_10.1_x'
+    """
+    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "document"
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -1,7 +1,6 @@
 """Tagged documents on disk: JSON lines, brat, BioC JSON, or a page with coloured spans."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from bioutils.corpora.brat import write_brat
 from bioutils.corpora.records import Document
 from bioutils.entity_page import entity_page
 from bioutils.errors import BioutilsError, UsageError, expected
-from bioutils.files import atomic_folder, atomic_writer, check_unharmed
+from bioutils.files import atomic_folder, atomic_writer, check_unharmed, safe_name
 
 SCORE = "Score"  # the type of the remark that holds an entity's probability
 FORMATS = {".jsonl": "a line a document", ".json": "BioC JSON", ".html": "a page", "/": "a folder for brat"}
@@ -72,15 +71,6 @@ def write_documents(documents: Iterable[Document], out: Path, *, types: Sequence
 
 def _write_folder(documents: Iterable[Document], out: Path) -> None:
     with atomic_folder(out) as temporary:
-        written = write_brat((replace(d, id=_file_name(d.id)) for d in documents), temporary)
+        written = write_brat((replace(d, id=safe_name(d.id)) for d in documents), temporary)
         if len(set(written)) < len(written):
             raise BioutilsError("Two ids of documents give one file name. Change one of them.")
-
-
-def _file_name(name: str) -> str:
-    """An id with what no file name may hold replaced.
-
-    >>> _file_name("doi:10.1/x")
-    'doi_10.1_x'
-    """
-    return re.sub(r"[^\w.-]", "_", name).lstrip(".") or "document"

@@ -10,6 +10,7 @@ import pytest
 
 import bioutils
 from bioutils import cli
+from bioutils.corpora import project_data
 from bioutils.errors import BioutilsError, DataError, UsageError
 from bioutils.suite import Row, SuiteResult
 
@@ -219,3 +220,15 @@ def test_a_run_in_which_all_ended_well_exits_0(monkeypatch):
     result = SuiteResult([Row("03_train", "up to date", 1.0, "")], Path("index.html"))
     monkeypatch.setattr("bioutils.suite.run_suite", lambda *_, **__: result)
     assert cli.main(["run"]) == 0
+
+
+def test_annotations_are_converted_and_what_was_lost_is_said(tmp_path, capsys):
+    source, brat, words = project_data() / "sample" / "mae" / "bo", tmp_path / "brat", tmp_path / "words.json"
+    assert cli.main(["convert", str(source), str(brat), "--to", "brat"]) == 0
+    assert capsys.readouterr().out == f"20 documents, 245 spans, 22 links → {brat}\n"
+    assert cli.main(["convert", str(brat), str(words), "--to", "words"]) == 0
+    assert "spans widened to whole words: no place in words" in capsys.readouterr().out
+    assert cli.main(["convert", str(brat), str(tmp_path / "mae")]) == 2
+    assert "--to mae or --to brat" in capsys.readouterr().err
+    assert cli.main(["convert", str(brat), str(tmp_path / "a.jsonl")]) == 0
+    assert cli.main(["convert", str(brat), str(tmp_path / "a.jsonl")]) == 2

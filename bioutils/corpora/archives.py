@@ -3,7 +3,7 @@
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bioutils.errors import DataError
@@ -17,19 +17,28 @@ def read_files(source: Path | str, endings: tuple[str, ...], *, under: str = "")
     ``under``: only paths that hold this text. Hidden files (names that begin with a dot) are passed over. Raises DataError
     where ``source`` is missing, holds no such file, or is damaged.
     """
-    source = Path(source)
-    read = {True: _folder, False: _zip if source.suffix == ".zip" else _tar}[source.is_dir()]
-    if not source.exists():
-        raise DataError("No such file or folder. Check the path.", path=source)
-    try:
-        # In the archive's own order, which spares a .gz from being unpacked again and again; sorted afterwards.
-        files = sorted(read(source, lambda name: _wanted(name, endings, under)))
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError) as error:
-        raise DataError(f"The archive cannot be read ({error}). Fetch it again.", path=source) from None
+    # In the archive's own order, which spares a .gz from being unpacked again and again; sorted afterwards.
+    files = sorted(_read(Path(source), lambda name: _wanted(name, endings, under)))
     if not files:
         where = f" under {under!r}" if under else ""
         raise DataError(f"Expected files that end in {' or '.join(endings)}{where}, found none.", path=source)
     yield from files
+
+
+def names_in(source: Path | str) -> list[str]:
+    """The paths inside a folder, .zip or .tar.gz, nothing read. Raises DataError where it is damaged."""
+    names: list[str] = []
+    _read(Path(source), lambda name: bool(names.append(name)))
+    return names
+
+
+def inside(path: Path | str) -> tuple[Path, str]:
+    """The archive and the path in it of ``ARCHIVE.tar.gz/folder``; a path that is none itself comes back with ""."""
+    path = Path(path)
+    for parent in path.parents:
+        if parent.is_file() and not path.exists():
+            return parent, f"{path.relative_to(parent).as_posix()}/"
+    return path, ""
 
 
 def decoded(content: bytes, name: str) -> str:
@@ -42,6 +51,16 @@ def decoded(content: bytes, name: str) -> str:
             path=name,
             line=content.count(b"\n", 0, error.start) + 1,
         ) from None
+
+
+def _read(source: Path, wanted: Callable[[str], bool]) -> list[tuple[str, bytes]]:
+    if not source.exists():
+        raise DataError("No such file or folder. Check the path.", path=source)
+    read = {True: _folder, False: _zip if source.suffix == ".zip" else _tar}[source.is_dir()]
+    try:
+        return list(read(source, wanted))
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, OSError) as error:
+        raise DataError(f"The archive cannot be read ({error}). Fetch it again.", path=source) from None
 
 
 def _wanted(name: str, endings: tuple[str, ...], under: str) -> bool:

@@ -5,41 +5,41 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bioutils.corpora.records import Document, Relation, Remark, Span, check_documents
+from bioutils.corpora.records import Document, Link, Relation, Remark, Span, check_documents, pmid
 from bioutils.errors import DataError
 from bioutils.files import atomic_writer, read_json
 
+FORM = "form"  # the infon by which a link of two members is told from a relation
+
 
 def write_bioc(documents: Iterable[Document], path: Path | str, *, source: str = "") -> None:
-    """One passage a line of a document's text; remarks on a span become its infons. ``read_bioc`` gives the same back.
+    """One passage a line of a document's text, or one for all where a span crosses a line or the spans are in another order.
 
-    Raises DataError for a span across two lines, which no passage holds, and for links, which BioC has no simple form of.
+    Remarks become infons; links are relations of several nodes, marked as such. ``read_bioc`` gives the same back, ids of
+    remarks aside.
     """
     collection = {
         "source": source,
         "date": "",
         "key": "",
         "infons": {},
-        "documents": [_to_bioc(d, path) for d in documents],
+        "documents": [_to_bioc(d) for d in documents],
     }
     with atomic_writer(path) as stream:
         json.dump(collection, stream, ensure_ascii=False, indent=1)
         stream.write("\n")
 
 
-def _to_bioc(document: Document, path: Path | str) -> dict[str, Any]:
-    if document.links:
-        raise DataError(
-            f"{document.id} has links of several members, which BioC JSON does not hold. Use brat.", path=path
-        )
+def _to_bioc(document: Document) -> dict[str, Any]:
     infons: dict[str, dict[str, str]] = {}
     for remark in document.remarks:
         infons.setdefault(remark.target, {})[remark.type] = remark.value
-    passages, offset, placed = [], 0, 0
-    for line in document.text.split("\n"):
+    passages, offset = [], 0
+    rows = [[document.text.count("\n", 0, place) for place in (s.start, s.end)] for s in document.spans]
+    by_line = rows == sorted(rows) and all(first == last for first, last in rows)
+    for line in document.text.split("\n") if by_line else [document.text]:
         end = offset + len(line)
         inside = [span for span in document.spans if offset <= span.start and span.end <= end]
-        placed += len(inside)
         annotations = [
             {
                 "id": span.id,
@@ -59,8 +59,6 @@ def _to_bioc(document: Document, path: Path | str) -> dict[str, Any]:
         }
         passages.append(passage)
         offset = end + 1
-    if placed < len(document.spans):
-        raise DataError(f"{document.id}: a span crosses a line break, which BioC passages do not hold.", path=path)
     relations = [
         {
             "id": r.id,
@@ -68,6 +66,13 @@ def _to_bioc(document: Document, path: Path | str) -> dict[str, Any]:
             "nodes": [{"refid": r.first, "role": r.roles[0]}, {"refid": r.second, "role": r.roles[1]}],
         }
         for r in document.relations
+    ] + [
+        {
+            "id": link.id,
+            "infons": {"type": link.type, FORM: "link", **infons.get(link.id, {})},
+            "nodes": [{"refid": target, "role": role} for role, target in link.members],
+        }
+        for link in document.links
     ]
     return {"id": document.id, "infons": {}, "passages": passages, "annotations": [], "relations": relations}
 
@@ -75,8 +80,8 @@ def _to_bioc(document: Document, path: Path | str) -> dict[str, Any]:
 def read_bioc(path: Path | str) -> list[Document]:
     """The documents of a collection: passages joined at their offsets, gaps filled with line breaks.
 
-    Relations of two nodes are read, at a passage or at the document. Raises DataError, naming every offender, for what is not
-    BioC, passages that overlap, and annotations whose text is not where they say.
+    Relations at a passage or at the document; those of more than two nodes are links. Raises DataError, naming every
+    offender, for what is not BioC, passages that overlap, and annotations whose text is not where they say.
     """
     raw = read_json(path)
     if not isinstance(raw, dict) or not isinstance(raw.get("documents"), list):
@@ -93,7 +98,7 @@ def read_bioc(path: Path | str) -> list[Document]:
 
 
 def _from_bioc(raw: dict[str, Any]) -> Document:
-    text, spans, relations, remarks = "", [], [], []
+    text, spans, relations, links, remarks = "", [], [], [], []
     parts = [*raw["passages"], {"annotations": raw.get("annotations", ()), "relations": raw.get("relations", ())}]
     for part in parts:
         if "offset" in part:
@@ -105,11 +110,18 @@ def _from_bioc(raw: dict[str, Any]) -> Document:
             spans.append(Span(str(a["id"]), str(a["infons"]["type"]), pieces, a["text"]))
             remarks += _remarks(a, len(remarks))
         for r in part.get("relations", ()):
+            if r["infons"].pop(FORM, "") or len(r["nodes"]) != 2:
+                members = tuple((node.get("role") or "", node["refid"]) for node in r["nodes"])
+                links.append(Link(str(r["id"]), str(r["infons"]["type"]), members))
+                remarks += _remarks(r, len(remarks))
+                continue
             first, second = r["nodes"]
             ends, roles = (first["refid"], second["refid"]), (first.get("role") or "Arg1", second.get("role") or "Arg2")
             relations.append(Relation(str(r["id"]), str(r["infons"]["type"]), *ends, roles))
             remarks += _remarks(r, len(remarks))
-    return Document(str(raw["id"]), text, tuple(spans), tuple(relations), remarks=tuple(remarks), group=str(raw["id"]))
+    return Document(
+        str(raw["id"]), text, tuple(spans), tuple(relations), tuple(links), tuple(remarks), pmid(str(raw["id"]))
+    )
 
 
 def _remarks(annotation: dict[str, Any], n: int) -> list[Remark]:

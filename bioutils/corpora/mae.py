@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from bioutils.corpora.archives import read_files
-from bioutils.corpora.records import Document, Link, Remark, Span, check_documents, same_words, slice_of
+from bioutils.corpora.records import Document, Link, Remark, Span, check_documents, pmid, same_words, slice_of
 from bioutils.errors import DataError
 from bioutils.files import atomic_writer
 
@@ -19,16 +19,6 @@ OWN = ("id", "spans", "text")  # attributes that every tag has; the others are v
 QUOTES = {'"': "&quot;", "'": "&apos;"}
 PIECE = re.compile(r"(\d+)~(\d+)")
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")  # XML 1.0 has no way to write these
-
-
-def pmid(name: str) -> str:
-    """The abstract's number in a file's name, by which copies of several annotators are recognised; else the name.
-
-    >>> pmid("101_PMID32788173.txt_CC2"), pmid("note-7")
-    ('32788173', 'note-7')
-    """
-    found = re.search(r"PMID(\d+)", name)
-    return found[1] if found else name
 
 
 def read_mae(

@@ -4,6 +4,7 @@ Offsets count characters of ``Document.text`` from 0, the end exclusive, as in b
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -97,6 +98,16 @@ def slice_of(text: str, pieces: Sequence[tuple[int, int]]) -> str:
     'CYP2C9 *3'
     """
     return " ".join(text[start:end] for start, end in pieces)
+
+
+def pmid(name: str) -> str:
+    """The abstract's number in a file's name, by which copies of several annotators are recognised; else the name.
+
+    >>> pmid("101_PMID32788173.txt_CC2"), pmid("note-7")
+    ('32788173', 'note-7')
+    """
+    found = re.search(r"PMID(\d+)", name)
+    return found[1] if found else name
 
 
 def same_words(found: str, stated: str) -> bool:

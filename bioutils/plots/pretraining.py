@@ -18,7 +18,7 @@ def pretraining_curves(
     """Two panels over tokens read, on held-back text: what the generator fills in rightly, and how well the discriminator tells
     replaced tokens from others (AUC; 0.5 is chance) beside its accuracy and that of calling every token original.
 
-    ``history``: a row a look, as ``pretrain`` returns it.
+    ``history``: a row a look, as ``pretrain`` returns it; a warm start is shaded.
     """
     filled("history", history["step"])
     left, right = new_axes(13, 3.8, 2) if axes is None else axes
@@ -32,6 +32,9 @@ def pretraining_curves(
     right.set(
         xlabel="tokens read (millions)", ylabel="score on held-back text", title="Discriminator", ylim=(0.4, 1.02)
     )
+    if "train_filling_loss" in history:
+        end = millions[history["train_filling_loss"].notna()].max()
+        right.axvspan(0, end, color=GREY, alpha=0.15, linewidth=0, label="warm start: fills in")
     right.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     for ax in (left, right):
         ax.grid(axis="y")

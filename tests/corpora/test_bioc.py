@@ -40,12 +40,18 @@ def test_any_text_comes_back(text, tmp_path_factory):
     assert read_bioc(path)[0].text == text
 
 
-def test_what_bioc_does_not_hold(tmp_path):
-    with pytest.raises(DataError, match="line break"):
-        write_bioc([Document("1", "a\nb", (Span("T1", "x", ((0, 3),), "a\nb"),))], tmp_path / "a.json")
-    with pytest.raises(DataError, match="links"):
-        write_bioc([Document("1", "a", links=(Link("E1", "x", (("", "T1"),)),))], tmp_path / "a.json")
-    assert not (tmp_path / "a.json").exists()
+def test_spans_across_lines_and_links(tmp_path):
+    spans = (Span("T1", "x", ((0, 3),), "a\nb"), Span("T2", "y", ((4, 5),), "c"))
+    links = (
+        Link("EN0", "L", (("x", "T1"), ("y", "T2"))),  # of two members, and still no relation
+        Link("EN1", "L", (("x", "T1"), ("y", "T2"), ("y", "T1"))),
+    )
+    remarks = (Remark("A1", "sure", "EN0", "no"),)
+    document = Document("7", "a\nb\nc", spans, (), links, remarks, group="7")
+    write_bioc([document], tmp_path / "a.json")
+    assert read_bioc(tmp_path / "a.json") == [document]
+    passages = json.loads((tmp_path / "a.json").read_text())["documents"][0]["passages"]
+    assert len(passages) == 1
 
 
 @pytest.mark.parametrize(

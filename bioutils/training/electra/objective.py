@@ -63,14 +63,17 @@ class Step(NamedTuple):
     """
 
     generator_loss: torch.Tensor  # nats, summed over the chosen places
-    detection_loss: torch.Tensor  # nats, summed over the real tokens
+    detection_loss: torch.Tensor  # nats, summed over the real tokens; 0 in a warm start
     n_chosen: torch.Tensor
     n_real: torch.Tensor
     generator_logits: torch.Tensor  # (places, vocabulary)
-    scores: torch.Tensor  # (rows, tokens): the discriminator's logit that a token was replaced
-    filled: torch.Tensor  # (rows, tokens): the ids that it read
-    replaced: torch.Tensor
+    scores: torch.Tensor | None  # (rows, tokens): the discriminator's logit that a token was replaced
+    filled: torch.Tensor | None  # (rows, tokens): the ids that it read
+    replaced: torch.Tensor | None
     real: torch.Tensor  # (rows, tokens): no padding
+    filling_loss: torch.Tensor | None = (
+        None  # nats, summed over the chosen places: of the discriminator's body in a warm start
+    )
 
 
 class Electra(nn.Module):
@@ -88,20 +91,29 @@ class Electra(nn.Module):
         if settings.sharing == "all":
             self.generator.electra.embeddings = self.discriminator.electra.embeddings
         self.generator.generator_lm_head.weight = self.generator.electra.embeddings.word_embeddings.weight
+        if settings.warm_start:
+            with torch.random.fork_rng():
+                torch.manual_seed(settings.seed)
+                self.filler = ElectraForMaskedLM(configs[1])
+            self.filler.electra = self.discriminator.electra
+            self.filler.generator_lm_head.weight = self.generator.generator_lm_head.weight
         if settings.sharing == "disentangled":
             # The discriminator's table is what it adds to the generator's, whose gradient it must not touch.
             nn.init.zeros_(self.discriminator.electra.embeddings.word_embeddings.weight)
 
     def forward(
-        self, input_ids: torch.Tensor, chosen: torch.Tensor, draw: torch.Tensor, original: torch.Tensor
-    ) -> Step:
-        """All (rows, tokens); ``Masked`` says what they are."""
+        self, input_ids: torch.Tensor, chosen: torch.Tensor, draw: torch.Tensor, original: torch.Tensor,
+        warm: bool = False,
+    ) -> Step:  # fmt: skip
+        """All (rows, tokens); ``Masked`` says what they are. ``warm``: the discriminator's body fills in, and detects nothing."""
         real = original != self.pad
         mask = None if bool(real.all()) else real.long()  # without a mask attention is faster
         hidden = self.generator.electra(input_ids, attention_mask=mask).last_hidden_state
-        # The output layer over the vocabulary is the generator's dearest: only where it is asked.
-        logits = self.generator.generator_lm_head(self.generator.generator_predictions(hidden[chosen]))
-        generator_loss = cross_entropy(logits.float(), original[chosen], reduction="sum")
+        logits, generator_loss = self._fill(self.generator, hidden[chosen], original[chosen])
+        if warm:
+            _, loss = self._fill(self.filler, self._body(input_ids, mask)[chosen], original[chosen])
+            none = torch.zeros_like(loss)
+            return Step(generator_loss, none, chosen.sum(), real.sum(), logits, None, None, None, real, loss)
 
         filled = original.clone()
         filled[chosen] = sample(logits, draw[chosen])
@@ -112,16 +124,31 @@ class Electra(nn.Module):
             generator_loss, losses[real].sum(), chosen.sum(), real.sum(), logits, scores, filled, replaced, real
         )
 
+    @staticmethod
+    def _fill(network: nn.Module, hidden: torch.Tensor, original: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits of the places and their summed loss. The output layer over the vocabulary is dear: only where it is asked."""
+        logits = network.generator_lm_head(network.generator_predictions(hidden))
+        return logits, cross_entropy(logits.float(), original, reduction="sum")
+
     def detect(self, ids: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """The discriminator's logit (rows, tokens) that a token was replaced."""
+        return self.discriminator.discriminator_predictions(self._body(ids, mask))
+
+    def _body(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        """The discriminator's vectors (rows, tokens, width)."""
         if self.settings.sharing != "disentangled":
-            return self.discriminator(ids, attention_mask=mask).logits
+            return self.discriminator.electra(ids, attention_mask=mask).last_hidden_state
         shared = self.generator.electra.embeddings.word_embeddings(ids).detach()
         added = self.discriminator.electra.embeddings.word_embeddings(ids)
-        return self.discriminator(inputs_embeds=shared + added, attention_mask=mask).logits
+        return self.discriminator.electra(inputs_embeds=shared + added, attention_mask=mask).last_hidden_state
 
     def loss(self, step: Step, n_chosen: torch.Tensor | int, n_real: torch.Tensor | int) -> torch.Tensor:
-        """The mean generator loss + ``detection_weight`` × the mean detection loss, over the counts of the whole batch."""
+        """The mean generator loss + ``detection_weight`` × the mean detection loss, over the counts of the whole batch.
+
+        In a warm start the mean losses of both networks' fillings.
+        """
+        if step.filling_loss is not None:
+            return (step.generator_loss + step.filling_loss) / n_chosen
         return step.generator_loss / n_chosen + self.settings.detection_weight * step.detection_loss / n_real
 
     def whole_discriminator(self) -> nn.Module:

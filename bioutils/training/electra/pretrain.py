@@ -80,8 +80,9 @@ def on_device(masked: Masked, rows: slice, device: "torch.device") -> "dict[str,
 
 
 def training_step(
-    model: "torch.nn.Module", masked: Masked, optimizer: "torch.optim.Optimizer", scheduler: Any, *, accelerator: Any
-) -> dict[str, float]:
+    model: "torch.nn.Module", masked: Masked, optimizer: "torch.optim.Optimizer", scheduler: Any, *, accelerator: Any,
+    warm: bool = False,
+) -> dict[str, float]:  # fmt: skip
     """One step of the optimiser on ``masked``, of which each process takes its part; returns the mean losses (nats).
 
     The means run over the whole batch, of all processes and micro-batches, so that two processes do what one does with twice
@@ -101,15 +102,16 @@ def training_step(
         last = part == settings.accumulation - 1
         with nullcontext() if last else accelerator.no_sync(model):
             with autocast(settings.bf16):
-                step: Step = model(**on_device(masked, slice(start, start + size), accelerator.device))
+                step: Step = model(**on_device(masked, slice(start, start + size), accelerator.device), warm=warm)
             # Processes' gradients are averaged: times their number, this is the sum.
             accelerator.backward(electra.loss(step, n_chosen, n_real) * world)
-        losses += torch.stack([step.generator_loss.detach() / n_chosen, step.detection_loss.detach() / n_real])
+        second = step.filling_loss / n_chosen if warm else step.detection_loss / n_real
+        losses += torch.stack([step.generator_loss.detach() / n_chosen, second.detach()])
     torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_NORM)
     optimizer.step()
     scheduler.step()
     losses = accelerator.reduce(losses, reduction="sum").tolist()
-    return {"generator_loss": losses[0], "detection_loss": losses[1]}
+    return {"generator_loss": losses[0], "filling_loss" if warm else "detection_loss": losses[1]}
 
 
 def evaluate(model: Electra, masker: Masker, *, batch_size: int = 32) -> dict[str, float]:
@@ -160,13 +162,15 @@ def pretrain(
     """
     import pandas as pd
     import torch
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
     from tqdm import tqdm
     from transformers import get_linear_schedule_with_warmup
 
     keep_freed_memory()
     out, checkpoints = Path(out), Path(out) / "checkpoints"
-    accelerator = Accelerator()
+    # In a warm start the detecting layers have no gradient, later the filling ones.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=settings.warm_start > 0)
+    accelerator = Accelerator(kwargs_handlers=[unused])
     share = accelerator.num_processes * settings.accumulation
     if settings.batch_size % share:
         raise UsageError(
@@ -201,12 +205,16 @@ def pretrain(
             electra.train()
             rows = rows_of_step(step, n_rows=n_rows, batch_size=settings.batch_size, seed=settings.seed)
             masked = masker("train", rows, (settings.seed, step))
-            window.append(training_step(model, masked, optimizer, scheduler, accelerator=accelerator))
+            warm = step < round(settings.warm_start * settings.steps)
+            window.append(training_step(model, masked, optimizer, scheduler, accelerator=accelerator, warm=warm))
             bar.set_postfix({k: f"{v:.3f}" for k, v in window[-1].items()}, refresh=False)
             bar.update()
             if (step + 1) % evaluate_every and step + 1 < settings.steps:
                 continue
-            means = {f"train_{name}": float(np.mean([w[name] for w in window])) for name in window[0]}
+            means = {
+                f"train_{name}": float(np.mean([w[name] for w in window if name in w]))
+                for name in ("generator_loss", "filling_loss", "detection_loss") if any(name in w for w in window)
+            }  # fmt: skip
             window = []
             if accelerator.is_main_process:
                 seconds = before + time.perf_counter() - started

@@ -29,6 +29,9 @@ class ElectraSettings:
     mask_token: float = 0.85  # of these become [MASK], the others stay: fine-tuning never sees [MASK]
     detection_weight: float = 50.0  # its loss is a hundredth of the generator's (Clark et al., table 6)
     sharing: Sharing = "all"  # of the embeddings; "disentangled" as DeBERTaV3 (He et al. 2021, arXiv 2111.09543)
+    warm_start: float = (
+        0.0  # share of the steps in which the discriminator's body fills in masked tokens itself, before it detects
+    )
     dropout: float = 0.1  # 0 where each text is seen few times
     steps: int = 1000
     batch_size: int = (
@@ -52,6 +55,7 @@ class ElectraSettings:
             ("mask_share", lambda v: 0 < v < 1, "a share between 0 and 1"),
             ("mask_token", lambda v: 0 <= v <= 1, "a share from 0 to 1"),
             ("detection_weight", lambda v: v >= 0, "0 or more"),
+            ("warm_start", lambda v: 0 <= v < 1, "a share from 0 to 1"),
             ("dropout", lambda v: 0 <= v < 1, "a share from 0 to 1"),
             ("steps", lambda v: v >= 1, "1 or more"),
             ("accumulation", lambda v: v >= 1 and self.batch_size % v == 0, "a divisor of batch_size"),

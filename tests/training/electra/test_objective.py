@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -87,6 +89,34 @@ def test_losses_and_gradients_against_a_plain_computation(examples, tiny, padded
     total.backward()
     for name, weight in model.named_parameters():
         assert torch.allclose(weight.grad, found[name], rtol=1e-5, atol=1e-7), name
+
+
+@pytest.mark.parametrize("sharing", ["all", "disentangled", "none"])
+def test_in_a_warm_start_both_networks_fill_in(examples, tiny, sharing):
+    tokenizer = examples.tokenizer()
+    model = Electra(replace(tiny, warm_start=0.5, sharing=sharing), tokenizer).double().eval()
+    given = inputs(examples.rows("train", np.arange(4)), tokenizer)
+    step = model(**given, warm=True)
+    loss = model.loss(step, step.n_chosen, step.n_real)
+    loss.backward()
+    by_hand = 0.0
+    for network in (model.generator, model.filler):
+        ids = {"input_ids": given["input_ids"]}
+        if sharing == "disentangled" and network is model.filler:  # its table is what it adds, at first nothing
+            ids = {"inputs_embeds": model.generator.electra.embeddings.word_embeddings(given["input_ids"])}
+        logits = network(**ids).logits[given["chosen"]]
+        by_hand += torch.nn.functional.cross_entropy(logits, given["original"][given["chosen"]])
+    assert loss.item() == pytest.approx(by_hand.item(), rel=1e-6)
+    grown = {name for name, weight in model.discriminator.named_parameters() if weight.grad is not None}
+    assert any("layer.1" in name for name in grown)
+    assert not any("discriminator_predictions" in name for name in grown)
+    assert float(step.detection_loss) == 0
+    model.zero_grad()
+    step = model(**given)
+    model.loss(step, step.n_chosen, step.n_real).backward()
+    assert step.filling_loss is None
+    assert all(weight.grad is not None for weight in model.discriminator.discriminator_predictions.parameters())
+    assert model.filler.generator_predictions.dense.weight.grad is None
 
 
 def test_a_sample_equal_to_the_original_counts_as_original(examples, tiny):

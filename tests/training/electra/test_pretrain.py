@@ -67,8 +67,10 @@ def same(a: dict, b: dict, **tolerance) -> bool:
     )
 
 
-def test_resumed_training_is_the_same_bit_for_bit(examples, tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize("warm_start", [0.0, 0.5])
+def test_resumed_training_is_the_same_bit_for_bit(examples, tiny, tmp_path, monkeypatch, warm_start):
     assert tiny.dropout > 0
+    tiny = replace(tiny, warm_start=warm_start)
     pretrain(examples, tmp_path / "whole", settings=tiny, evaluate_every=2, progress=False)
 
     original, calls = module.training_step, []
@@ -88,6 +90,17 @@ def test_resumed_training_is_the_same_bit_for_bit(examples, tiny, tmp_path, monk
     assert list(result.history["step"]) == [2, 4, 6]
     other = pretrain(examples, tmp_path / "other", settings=replace(tiny, seed=1), evaluate_every=6, progress=False)
     assert not same(weights(tmp_path / "whole"), weights(other.model_dir.parent))
+
+
+def test_a_warm_start_ends_when_it_should(examples, tiny, tmp_path):
+    result = pretrain(
+        examples, tmp_path, settings=replace(tiny, warm_start=0.5), evaluate_every=2, progress=False
+    )  # 6 steps
+    filling, detecting = result.history["train_filling_loss"].notna(), result.history["train_detection_loss"].notna()
+    assert list(filling) == [True, True, False]
+    assert list(detecting) == [False, True, True]  # the second look is at one step of each kind
+    assert load_encoder(str(result.model_dir)).config.hidden_size == tiny.hidden_size
+    assert not any("filler" in name for name in load_file(result.model_dir / "model.safetensors"))
 
 
 def test_a_checkpoint_of_another_vocabulary_or_other_settings(examples, tiny, tmp_path, monkeypatch):
