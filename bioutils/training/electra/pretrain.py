@@ -20,6 +20,7 @@ from bioutils.training.checkpoints import find_checkpoint, load_checkpoint, save
 from bioutils.training.electra.objective import Electra, Masked, Step, mask_rows
 from bioutils.training.electra.settings import ElectraSettings
 from bioutils.training.electra.shards import Examples
+from bioutils.training.electra.start import set_start
 from bioutils.training.loop import MAX_NORM
 from bioutils.training.optimizers import make_optimizer
 from bioutils.training.results import save_whole
@@ -63,11 +64,13 @@ class Masker:
         ids = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id)
         self.special = np.array(ids)
 
-    def __call__(self, part: str, rows: np.ndarray, seed: tuple[int, ...]) -> Masked:
-        """The rows of these numbers, masked."""
-        s = self.settings
+    def __call__(self, part: str, rows: np.ndarray, seed: tuple[int, ...], *, piece: int = 0) -> Masked:
+        """The rows of these numbers, masked; with ``piece`` cut into so many rows of that many tokens, a rest left out."""
+        s, ids = self.settings, self.examples.rows(part, rows)
+        if 0 < piece < ids.shape[1]:
+            ids = ids[:, : ids.shape[1] // piece * piece].reshape(-1, piece)
         return mask_rows(
-            self.examples.rows(part, rows), self.special, mask_id=self.mask_id, mask_share=s.mask_share,
+            ids, self.special, mask_id=self.mask_id, mask_share=s.mask_share,
             mask_token=s.mask_token, seed=seed,
         )  # fmt: skip
 
@@ -180,7 +183,10 @@ def pretrain(
     if length > settings.positions:
         raise UsageError(expected("rows' length", f"at most the {settings.positions} positions", length))
     tokenizer, masker = examples.tokenizer(), Masker(examples, settings)
-    electra = Electra(settings, tokenizer).to(accelerator.device)
+    electra = Electra(settings, tokenizer)
+    if settings.start == "counts":
+        set_start(electra, examples)
+    electra = electra.to(accelerator.device)
     optimizer = make_optimizer(electra, settings, epsilon=settings.epsilon)
     scheduler = get_linear_schedule_with_warmup(optimizer, int(settings.warmup * settings.steps), settings.steps)
     wanted = {
@@ -204,8 +210,8 @@ def pretrain(
         for step in range(done["step"], settings.steps):
             electra.train()
             rows = rows_of_step(step, n_rows=n_rows, batch_size=settings.batch_size, seed=settings.seed)
-            masked = masker("train", rows, (settings.seed, step))
-            warm = step < round(settings.warm_start * settings.steps)
+            piece = settings.piece(step)
+            masked, warm = masker("train", rows, (settings.seed, step), piece=piece), piece > 0
             window.append(training_step(model, masked, optimizer, scheduler, accelerator=accelerator, warm=warm))
             bar.set_postfix({k: f"{v:.3f}" for k, v in window[-1].items()}, refresh=False)
             bar.update()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["auto", "bf16", "fp32"]
 Sharing = Literal["all", "disentangled", "none"]
+Start = Literal["random", "counts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +30,14 @@ class ElectraSettings:
     mask_token: float = 0.85  # of these become [MASK], the others stay: fine-tuning never sees [MASK]
     detection_weight: float = 50.0  # its loss is a hundredth of the generator's (Clark et al., table 6)
     sharing: Sharing = "all"  # of the embeddings; "disentangled" as DeBERTaV3 (He et al. 2021, arXiv 2111.09543)
+    start: Start = (
+        "random"  # of the embeddings; "counts" spares millions of tokens in which only frequencies are learned
+    )
     warm_start: float = (
-        0.0  # share of the steps in which the discriminator's body fills in masked tokens itself, before it detects
+        0.0  # share of the steps in which the discriminator's body fills in masked tokens, before it detects
+    )
+    warm_pieces: int = (
+        16  # tokens that rows are read in at first, in the warm start: neighbours are found sooner among few
     )
     dropout: float = 0.1  # 0 where each text is seen few times
     steps: int = 1000
@@ -56,6 +63,7 @@ class ElectraSettings:
             ("mask_token", lambda v: 0 <= v <= 1, "a share from 0 to 1"),
             ("detection_weight", lambda v: v >= 0, "0 or more"),
             ("warm_start", lambda v: 0 <= v < 1, "a share from 0 to 1"),
+            ("warm_pieces", lambda v: v >= 4, "4 tokens or more"),
             ("dropout", lambda v: 0 <= v < 1, "a share from 0 to 1"),
             ("steps", lambda v: v >= 1, "1 or more"),
             ("accumulation", lambda v: v >= 1 and self.batch_size % v == 0, "a divisor of batch_size"),
@@ -64,7 +72,11 @@ class ElectraSettings:
         ):
             if not fits(getattr(self, name)):
                 raise UsageError(expected(name, what, getattr(self, name)))
-        for name, known in (("precision", get_args(Precision)), ("sharing", get_args(Sharing))):
+        for name, known in (
+            ("precision", get_args(Precision)),
+            ("sharing", get_args(Sharing)),
+            ("start", get_args(Start)),
+        ):
             if getattr(self, name) not in known:
                 raise UsageError(expected(name, "one of the known", getattr(self, name), available=known))
 
@@ -74,6 +86,12 @@ class ElectraSettings:
         from bioutils.device import bf16_pays
 
         return self.precision == "bf16" or (self.precision == "auto" and bf16_pays())
+
+    def piece(self, step: int) -> int:
+        """Tokens that rows are read in at a step (from 0): ``warm_pieces`` in the first half of a warm start, four times as many
+        in the second, and 0, whole rows, after it."""
+        share = step / (self.warm_start * self.steps) if self.warm_start else 1
+        return 0 if share >= 1 else self.warm_pieces * (1 if share < 0.5 else 4)
 
     @property
     def generator_width(self) -> int:

@@ -1,0 +1,185 @@
+"""Annotated documents as targets of heads: units of the text, labels on them, and links between the units that are marked.
+
+A *layer* is what a head learns: ``category`` (the tags' categories), a category (its values) or ``CATEGORY.attribute`` where it
+has several. A *construction* says which pairs of marked units are to be joined (the earlier system's link heads).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bioutils.corpora.records import Document
+from bioutils.corpora.tags import TokenSpan, to_spans
+from bioutils.corpora.units import unit_places
+from bioutils.errors import UsageError, expected
+
+CATEGORY = "category"
+SCHEMES = {"none": "", "BIO": "IOB2", "BIOES": "IOBES"}  # here → in corpora.tags; none: the label alone on every unit
+CONSTRUCTIONS = {
+    "link_only": "both are in one link",
+    "link_same_tag_only": "both are in one tag",
+    "link_all": "in one link or in one tag, as one label",
+    "link_same_tag_and_link": "two labels: in one tag, in one link",
+    "link_same_tag_only_split": "in one tag, a label a value of the tag",
+    "link_same_tag_and_link_split": "in one link, and in one tag, a label a value of the tag",
+}
+WORD = re.compile(r"\S+")
+
+
+class Marked(NamedTuple):
+    """A document in units. ``places`` (units, 2): offsets; ``words`` (units,): the number of the word between white space that
+    each is part of; ``spans``: of each span of the document the numbers of its units; ``values``: its attributes."""
+
+    document: Document
+    places: np.ndarray
+    words: np.ndarray
+    spans: list[np.ndarray]
+    values: list[dict[str, str]]
+
+    @property
+    def units(self) -> list[str]:
+        """The units' texts."""
+        return [self.document.text[start:end] for start, end in self.places]
+
+
+def mark(document: Document) -> Marked:
+    """The units of a document's text and the spans on them; a span that begins or ends inside a unit covers it."""
+    text = document.text
+    places = np.array(unit_places(text), dtype=int).reshape(-1, 2)
+    starts = np.array([match.start() for match in WORD.finditer(text)], dtype=int)
+    words = np.searchsorted(starts, places[:, 0], side="right") - 1
+    spans = [
+        np.unique(np.concatenate([np.flatnonzero((places[:, 0] < end) & (places[:, 1] > start)) for start, end in s.pieces]))
+        for s in document.spans
+    ]  # fmt: skip
+    values: dict[str, dict[str, str]] = {span.id: {} for span in document.spans}
+    for remark in document.remarks:
+        if remark.target in values:
+            values[remark.target][remark.type] = remark.value
+    return Marked(document, places, words, spans, [values[span.id] for span in document.spans])
+
+
+def span_labels(marked: Marked, layer: str) -> list[str]:
+    """The label of each span in a layer; "" where it has none. Raises UsageError for a category with several attributes."""
+    if layer == CATEGORY:
+        return [span.type for span in marked.document.spans]
+    category, _, attribute = layer.partition(".")
+    found = []
+    for span, values in zip(marked.document.spans, marked.values, strict=True):
+        if span.type != category:
+            found.append("")
+        elif attribute:
+            found.append(values.get(attribute, ""))
+        elif len(values) > 1:
+            known = [f"{category}.{name}" for name in values]
+            raise UsageError(expected("layer", "one attribute of the category", layer, available=known))
+        else:
+            found.append(next(iter(values.values()), ""))
+    return found
+
+
+def labels_in(documents: Sequence[Marked], layer: str) -> tuple[str, ...]:
+    """The labels of a layer, the most frequent (by units) first, ties by name. Raises UsageError where there is none."""
+    counts: Counter[str] = Counter()
+    for marked in documents:
+        for label, units in zip(span_labels(marked, layer), marked.spans, strict=True):
+            if label:
+                counts[label] += len(units)
+    if not counts:
+        categories = sorted({span.type for marked in documents for span in marked.document.spans})
+        raise UsageError(expected("layer", "one with labels", layer, available=[CATEGORY, *categories]))
+    return tuple(sorted(counts, key=lambda label: (-counts[label], label)))
+
+
+def tags_of(labels: Sequence[str], scheme: str) -> tuple[str, ...]:
+    """The outputs of a head for labels: as they are without a scheme, else one a letter. Raises UsageError for another scheme."""
+    if scheme not in SCHEMES:
+        raise UsageError(expected("scheme", "a known one", scheme, available=SCHEMES))
+    letters = {"none": ("",), "BIO": ("B-", "I-"), "BIOES": ("B-", "I-", "E-", "S-")}[scheme]
+    return tuple(letter + label for label in labels for letter in letters)
+
+
+def tag_array(marked: Marked, layer: str, labels: Sequence[str], scheme: str = "none") -> np.ndarray:
+    """Which tags are on each unit, boolean (units, tags in ``tags_of``'s order); a label that is not among ``labels`` is none."""
+    tags = {tag: i for i, tag in enumerate(tags_of(labels, scheme))}
+    found = np.zeros((len(marked.places), len(tags)), dtype=bool)
+    for label, units in zip(span_labels(marked, layer), marked.spans, strict=True):
+        if label not in labels:
+            continue
+        for run in np.split(units, np.flatnonzero(np.diff(units) > 1) + 1):
+            for place, unit in enumerate(run):
+                found[unit, tags[_letter(scheme, place, len(run)) + label]] = True
+    return found
+
+
+def _letter(scheme: str, place: int, n: int) -> str:
+    if scheme == "none":
+        return ""
+    if scheme == "BIOES" and (n == 1 or place == n - 1):
+        return "S-" if n == 1 else "E-"
+    return "B-" if place == 0 else "I-"
+
+
+def single(found: np.ndarray) -> np.ndarray:
+    """One label a unit, (units,): 0 for none, else 1 + the first, which is the most frequent, of those that are on it."""
+    return np.where(found.any(1), 1 + found.argmax(1), 0)
+
+
+def runs(answers: np.ndarray, labels: Sequence[str], scheme: str = "none") -> list[TokenSpan]:
+    """The spans in one label a unit (0 for none): without a scheme, units of one label that stand together."""
+    if scheme != "none":
+        names = ["O", *tags_of(labels, scheme)]
+        return to_spans([names[i] for i in answers], SCHEMES[scheme])
+    edges = [0, *(np.flatnonzero(np.diff(answers)) + 1), len(answers)]
+    return [
+        TokenSpan(int(a), int(b), labels[answers[a] - 1])
+        for a, b in zip(edges, edges[1:], strict=False)
+        if a < b and answers[a]
+    ]
+
+
+def link_labels(documents: Sequence[Marked], construction: str) -> tuple[str, ...]:
+    """The outputs of a link head. Raises UsageError for an unknown construction."""
+    if construction not in CONSTRUCTIONS:
+        raise UsageError(expected("construction", "a known one", construction, available=CONSTRUCTIONS))
+    split = tuple(f"tag {value}" for value in _values(documents)) if construction.endswith("split") else ("tag",)
+    return {
+        "link_only": ("link",), "link_same_tag_only": ("tag",), "link_all": ("link or tag",),
+        "link_same_tag_and_link": ("tag", "link"), "link_same_tag_only_split": split,
+        "link_same_tag_and_link_split": (*split, "link"),
+    }[construction]  # fmt: skip
+
+
+def _values(documents: Sequence[Marked]) -> list[str]:
+    return sorted({value for marked in documents for values in marked.values for value in values.values() if value})
+
+
+def link_array(marked: Marked, construction: str, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The units that are marked at all, (n,), and which labels join each two of them, boolean (n, n, labels), symmetric.
+
+    A unit is joined with itself; who scores pairs takes those above the diagonal.
+    """
+    units = np.unique(np.concatenate([np.zeros(0, dtype=int), *marked.spans]))
+    number = {label: i for i, label in enumerate(labels)}
+    place = {
+        span.id: np.searchsorted(units, found) for span, found in zip(marked.document.spans, marked.spans, strict=True)
+    }
+    found = np.zeros((len(units), len(units), len(labels)), dtype=bool)
+    tag, link = "link_same_tag" in construction or construction == "link_all", "only" not in construction
+    if tag:
+        for span, values in zip(marked.document.spans, marked.values, strict=True):
+            names = [f"tag {v}" for v in values.values()] if construction.endswith("split") else ["tag"]
+            for name in ["link or tag"] if construction == "link_all" else names:
+                if name in number:
+                    found[np.ix_(place[span.id], place[span.id], [number[name]])] = True
+    if link or construction == "link_only":
+        name = number["link or tag" if construction == "link_all" else "link"]
+        for members in marked.document.links:
+            joined = np.concatenate(
+                [place[target] for _, target in members.members if target in place] or [np.zeros(0, int)]
+            )
+            found[np.ix_(joined, joined, [name])] = True
+    return units, found

@@ -1,0 +1,210 @@
+"""Trained heads put to work: text in, a document with tags, values and links out; saved and loaded without a pickle."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bioutils.annotation_inputs import CATEGORY, Marked, mark, runs
+from bioutils.corpora.records import Document, Link, Remark, Span, slice_of
+from bioutils.encoders import load_encoder, load_tokenizer
+from bioutils.errors import DataError, UsageError, expected
+from bioutils.files import read_json
+from bioutils.heads.multihead import HeadSet, HeadSpec, LinkHead
+from bioutils.models import OWN_ENCODER, SIDECAR
+from bioutils.unit_vectors import UnitVectors
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+HEADS = "heads.safetensors"
+LINKING = "ENTITY_LINKING"
+
+
+@dataclass(frozen=True)
+class Annotator:
+    """Heads on an encoder, each label head's labels (without letters), and what links call each category."""
+
+    heads: HeadSet
+    encoder: "nn.Module"
+    tokenizer: "PreTrainedTokenizerBase"
+    labels: Mapping[str, Sequence[str]]
+    roles: Mapping[str, str]
+    attributes: Mapping[str, str]  # category → the attribute that holds its value
+    max_length: int = 512
+
+    def vectors(self, documents: Sequence[Marked]) -> "list[torch.Tensor]":
+        """The units' vectors of each document."""
+        return UnitVectors(self.encoder, self.tokenizer, documents, max_length=self.max_length).all()
+
+    def head(self, layer: str) -> str | None:
+        """The name of the label head of a layer (a category's also under ``CATEGORY.attribute``), one label a unit."""
+        for name, head in self.heads.heads.items():
+            if head.spec.kind in ("single_label", "crf") and layer in (
+                head.spec.layer,
+                head.spec.layer.partition(".")[0],
+            ):
+                return name
+        return None
+
+    def link_head(self) -> str | None:
+        """The name of the head that finds links."""
+        linking = ("link", "link or tag")
+        return next(
+            (n for n, h in self.heads.heads.items() if isinstance(h, LinkHead) and set(linking) & set(h.labels)), None
+        )
+
+
+def annotate(
+    texts: Iterable[Document], tagger: Annotator, linker: Annotator | None = None, *, threshold: float = 0.5
+) -> list[Document]:
+    """The texts with tags of the one model and links of the other (or of the same): whatever was marked before is left out.
+
+    Tags are runs of the category head's answers; a tag's value is the one of its category's head with the largest mean logit
+    over the tag's units, the category being given. Two tags are joined where the mean probability over pairs of their units is
+    above ``threshold``; links are the largest groups in which all are joined, with one tag a category. Raises UsageError for a
+    tagger without a category head.
+    """
+    linker = linker or tagger
+    name = tagger.head(CATEGORY)
+    if name is None:
+        raise UsageError("The tagger has no head for categories (layer: category). Train it with one.")
+    documents = [mark(Document(d.id, d.text, group=d.group)) for d in texts]
+    vectors = tagger.vectors(documents)
+    others = vectors if linker is tagger else linker.vectors(documents)
+    tagged = [_tags(tagger, name, m, v) for m, v in zip(documents, vectors, strict=True)]
+    link = linker.link_head()
+    if link is None:
+        return tagged
+    return [_links(linker, link, mark(d), v, threshold) for d, v in zip(tagged, others, strict=True)]
+
+
+def _tags(tagger: Annotator, name: str, marked: Marked, vectors: "torch.Tensor") -> Document:
+    import torch
+
+    head, document = tagger.heads.heads[name], marked.document
+    if not len(vectors):
+        return document
+    spans, remarks = [], []
+    with torch.no_grad():
+        logits = head(vectors)
+        sure = logits.softmax(1).amax(1)
+        found = runs(head.answers(logits), tagger.labels[name], head.spec.scheme)
+        values = {}
+        for category in {run.type for run in found}:
+            if (field := tagger.head(category)) is not None:
+                values[category] = (field, tagger.heads.heads[field](vectors)[:, 1:])
+    numbers = Counter()
+    for run in found:
+        pieces = ((int(marked.places[run.start, 0]), int(marked.places[run.end - 1, 1])),)
+        span = Span(f"{run.type}-{numbers[run.type]}", run.type, pieces, slice_of(document.text, pieces))
+        numbers[run.type] += 1
+        spans.append(span)
+        if run.type in values:
+            field, scores = values[run.type]
+            labels = tagger.labels[field]
+            by_label = scores[run.start : run.end].mean(0).reshape(len(labels), -1).amax(1)  # over the scheme's letters
+            attribute = tagger.attributes.get(run.type, run.type.lower())
+            remarks.append(Remark(f"{span.id}.{attribute}", attribute, span.id, labels[int(by_label.argmax())]))
+        remarks.append(Remark(f"{span.id}.score", "score", span.id, f"{sure[run.start : run.end].mean():.3f}"))
+    return replace(document, spans=tuple(spans), remarks=tuple(remarks))
+
+
+def _links(linker: Annotator, name: str, marked: Marked, vectors: "torch.Tensor", threshold: float) -> Document:
+    import networkx as nx
+    import torch
+
+    document, spans = marked.document, marked.document.spans
+    if len(spans) < 2:
+        return document
+    head = linker.heads.heads[name]
+    units = np.unique(np.concatenate(marked.spans))
+    place = [np.searchsorted(units, found) for found in marked.spans]
+    label = head.labels.index("link" if "link" in head.labels else "link or tag")
+    with torch.no_grad():
+        joined = head.probabilities(vectors[torch.as_tensor(units)])[..., label]
+    graph = nx.Graph()
+    for a, b in combinations(range(len(spans)), 2):
+        if spans[a].type != spans[b].type and (chance := joined[np.ix_(place[a], place[b])].mean()) > threshold:
+            graph.add_edge(a, b, chance=float(chance))
+    groups = sorted(sorted(group) for group in nx.find_cliques(graph))
+    links = [
+        Link(
+            f"EN{i}",
+            LINKING,
+            tuple((linker.roles.get(spans[k].type, spans[k].type.lower()), spans[k].id) for k in group),
+        )
+        for i, group in enumerate(groups)
+    ]
+    return replace(document, links=tuple(links))
+
+
+def roles_in(documents: Iterable[Document]) -> dict[str, str]:
+    """Category → the role that links most often give it."""
+    counts: dict[str, Counter[str]] = {}
+    for document in documents:
+        for link in document.links:
+            for role, target in link.members:
+                counts.setdefault(document.span(target).type, Counter())[role] += 1
+    return {category: found.most_common(1)[0][0] for category, found in counts.items()}
+
+
+def attributes_in(documents: Iterable[Document]) -> dict[str, str]:
+    """Category → the attribute that most of its tags have a value in."""
+    counts: dict[str, Counter[str]] = {}
+    for document in documents:
+        category = {span.id: span.type for span in document.spans}
+        for remark in document.remarks:
+            if remark.value and remark.target in category:
+                counts.setdefault(category[remark.target], Counter())[remark.type] += 1
+    return {name: found.most_common(1)[0][0] for name, found in counts.items()}
+
+
+def save_annotator(annotator: Annotator, *, trained_encoder: bool) -> Callable[[Path], None]:
+    """A function that writes the heads, the tokenizer and, where it was trained, the encoder into a folder."""
+    from safetensors.torch import save_file
+
+    def write(folder: Path) -> None:
+        state = {k: v.detach().cpu().contiguous() for k, v in annotator.heads.state_dict().items()}
+        save_file(state, str(folder / HEADS))
+        if trained_encoder:
+            annotator.encoder.save_pretrained(folder / OWN_ENCODER)
+            annotator.tokenizer.save_pretrained(folder / OWN_ENCODER)
+
+    return write
+
+
+def annotator_facts(annotator: Annotator, *, encoder: str) -> dict[str, Any]:
+    """What the folder's notes must hold for ``load_annotator``."""
+    return {
+        "encoder": encoder, "max_length": annotator.max_length, "labels": {k: list(v) for k, v in annotator.labels.items()},
+        "roles": dict(annotator.roles), "attributes": dict(annotator.attributes), **annotator.heads.facts(),
+    }  # fmt: skip
+
+
+def load_annotator(folder: Path | str) -> Annotator:
+    """The annotator in a folder. Raises UsageError for a folder without one and DataError for one that is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    if not (folder / HEADS).is_file() or not (folder / SIDECAR).is_file():
+        raise UsageError(expected("model", f"a folder with {HEADS} and {SIDECAR}", str(folder)))
+    notes = read_json(folder / SIDECAR)
+    try:
+        specs = [HeadSpec(**{k: v for k, v in head.items() if k != "labels"}) for head in notes["heads"]]
+        heads = HeadSet(
+            specs, notes["width"], {h["name"]: h["labels"] for h in notes["heads"]}, dropout=notes["dropout"]
+        )
+        heads.load_state_dict(load_file(folder / HEADS))
+        source = str(folder / OWN_ENCODER) if (folder / OWN_ENCODER).is_dir() else notes["encoder"]
+        found = (notes["labels"], notes["roles"], notes["attributes"], notes["max_length"])
+    except (KeyError, TypeError, SafetensorError, RuntimeError) as error:
+        raise DataError(f"The heads cannot be used ({error}). Train them again.", path=folder / HEADS) from None
+    return Annotator(heads.eval(), load_encoder(source), load_tokenizer(source), *found)

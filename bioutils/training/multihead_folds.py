@@ -1,0 +1,167 @@
+"""Several heads judged by folds over abstracts: each fold's own scores, the epoch chosen without its test part."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bioutils.annotation_inputs import mark
+from bioutils.annotators import Annotator, annotate, attributes_in, roles_in
+from bioutils.corpora.records import Document
+from bioutils.corpora.splits import grouped_folds, hold_out
+from bioutils.device import choose_device
+from bioutils.encoders import load_encoder, load_tokenizer
+from bioutils.errors import UsageError, expected
+from bioutils.evaluation.annotations import NOTHING, Counts, gold_entities, joint_counts
+from bioutils.training.arguments import TrainingSettings
+from bioutils.training.multihead import FINE_TUNED, FROZEN, MultiheadTask, Trained, frozen_vectors, outputs, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Numbers of the documents that train, that choose the epoch, and that are tested."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """``scores``: a row a fold and head at the chosen epoch, on the fold's test part; ``history``: a row a fold, epoch, part
+    ("validation", "test") and head; ``epochs``: the chosen one of each fold; ``unseen``: labels that a fold's training part
+    lacks, counted."""
+
+    scores: "pd.DataFrame"
+    history: "pd.DataFrame"
+    epochs: tuple[int, ...]
+    unseen: dict[str, int]
+    seconds: float
+
+    def table(self) -> "pd.DataFrame":
+        """A row a head: mean and standard deviation over the folds of F1, and what the best epoch *of the test parts* would have
+        shown (``peeked``): one epoch for all folds and heads, as the earlier system reported."""
+        found = self.scores.groupby("head", sort=False)["f1"].agg(["mean", "std"])
+        test = self.history[self.history["part"] == "test"]
+        by_epoch = test.groupby(["epoch", "head"], sort=False)["f1"].agg(["mean", "count"]).reset_index()
+        whole = by_epoch[by_epoch["count"] == self.scores["fold"].nunique()]  # epochs that no fold stopped before
+        best = whole.groupby("epoch")["mean"].mean().idxmax()
+        found["peeked"] = whole[whole["epoch"] == best].set_index("head")["mean"]
+        found.loc["mean"] = [
+            found["mean"].mean(),
+            self.scores.groupby("fold")["f1"].mean().std(),
+            found["peeked"].mean(),
+        ]
+        return found
+
+
+def make_folds(task: MultiheadTask, *, folds: int = 4, validation: float = 0.1, seed: int = 0) -> list[Fold]:
+    """Folds by abstract, alike in how many documents have links; a share of each training part chooses the epoch.
+
+    All heads of a task stand on the same folds, so that no abstract is tested by one head and has trained another.
+    Raises UsageError for fewer than two folds, and for more than there are abstracts.
+    """
+    groups = task.groups
+    if not 2 <= folds <= len(set(groups)):
+        raise UsageError(expected("folds", f"2 to {len(set(groups))}, the abstracts there are", folds))
+    linked = np.array([bool(m.document.links) for m in task.documents]).astype(int)
+    found = []
+    for rest, test in grouped_folds(linked, groups, n=folds, seed=seed):
+        rows, held = hold_out(rest, linked, groups, share=validation, seed=seed)
+        found.append(Fold(rows, held, test))
+    return found
+
+
+def run_folds(
+    task: MultiheadTask, folds: Sequence[Fold], *, encoder: str, frozen: bool = True,
+    settings: TrainingSettings | None = None, balance: float = 0.5, dropout: float = 0.1, progress: bool = True,
+    vectors: "Sequence[torch.Tensor] | None" = None,
+) -> FoldResult:  # fmt: skip
+    """Trains on each fold from the start and scores it; test parts are scored every epoch for the curves, and choose nothing."""
+    import pandas as pd
+    from tqdm import tqdm
+
+    settings = settings or (FROZEN if frozen else FINE_TUNED)
+    started = time.perf_counter()
+    if frozen and vectors is None:
+        vectors = frozen_vectors(task, encoder=encoder, max_length=settings.max_length)
+    scores, history, epochs = [], [], []
+    for number, fold in enumerate(tqdm(folds, unit=" folds", disable=None if progress else True)):
+        own = replace(settings, seed=settings.seed + number)
+        done = train(
+            task, fold.train, fold.validation, encoder=encoder, frozen=frozen, settings=own,
+            balance=balance, dropout=dropout, vectors=vectors, also={"test": fold.test},
+        )  # fmt: skip
+        history.append(done.history.assign(fold=number))
+        chosen = (done.history["part"] == "test") & (done.history["epoch"] == done.best_epoch)
+        scores.append(done.history[chosen].assign(fold=number))
+        epochs.append(done.best_epoch)
+    return FoldResult(
+        pd.concat(scores, ignore_index=True), pd.concat(history, ignore_index=True), tuple(epochs),
+        unseen_labels(task, folds), time.perf_counter() - started,
+    )  # fmt: skip
+
+
+def unseen_labels(task: MultiheadTask, folds: Sequence[Fold]) -> dict[str, int]:
+    """Labels, as "head: label", that stand in a fold's test part and nowhere in its training part: in how many folds."""
+    found: dict[str, int] = {}
+    for spec in task.specs:
+        if spec.kind == "link":
+            continue
+        labels = task.labels[spec.name]
+        for fold in folds:
+            there, tested = (_labels(task, spec.name, rows) for rows in (fold.train, fold.test))
+            for label in sorted(tested - there):
+                name = f"{spec.name}: {labels[label]}"
+                found[name] = found.get(name, 0) + 1
+    return found
+
+
+def _labels(task: MultiheadTask, name: str, rows: Sequence[int]) -> set[int]:
+    found: set[int] = set()
+    n_letters = len(outputs(task)[name]) // len(task.labels[name])
+    for i in rows:
+        target = task.targets[name][i]
+        marked = np.flatnonzero(target.any(0)) if target.ndim == 2 else np.unique(target[target > 0]) - 1
+        found |= {int(k) // n_letters for k in marked}
+    return found
+
+
+def final_epochs(result: FoldResult) -> int:
+    """How long to train on all data: the median of the folds' chosen epochs."""
+    return int(np.median(result.epochs))
+
+
+def as_annotator(task: MultiheadTask, done: Trained, *, encoder: str, max_length: int) -> Annotator:
+    """The trained heads with the encoder they stand on, ready to annotate."""
+    documents = [m.document for m in task.documents]
+    body = load_encoder(encoder).to(choose_device()) if done.encoder is None else done.encoder
+    return Annotator(
+        done.heads,
+        body,
+        load_tokenizer(encoder),
+        task.labels,
+        roles_in(documents),
+        attributes_in(documents),
+        max_length,
+    )
+
+
+def joint_scores(
+    gold: Sequence[Document], tagger: Annotator, linker: Annotator | None = None, *, threshold: float = 0.5
+) -> tuple[dict[str, dict[str, float]], list[Document]]:
+    """Scores of the whole way from text to links, and the documents as annotated: ``entities`` (borders, category and value
+    right), ``pairs`` (both ends right and joined), ``links`` (every end right): a link counts only when its ends do."""
+    found = annotate(gold, tagger, linker, threshold=threshold)
+    attributes: Mapping[str, str] = tagger.attributes
+    totals: dict[str, Counts] = {}
+    for there, here in zip(gold, found, strict=True):
+        counts = joint_counts(gold_entities(mark(there), attributes), gold_entities(mark(here), attributes))
+        totals = {name: totals.get(name, NOTHING) + count for name, count in counts.items()}
+    return {name: count.scores for name, count in totals.items()}, found

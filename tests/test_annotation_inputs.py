@@ -1,0 +1,123 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bioutils.annotation_inputs import (
+    CONSTRUCTIONS,
+    labels_in,
+    link_array,
+    link_labels,
+    mark,
+    runs,
+    single,
+    span_labels,
+    tag_array,
+    tags_of,
+)  # fmt: skip
+from bioutils.corpora.mae import read_mae
+from bioutils.corpora.records import Document, Link, Remark, Span
+from bioutils.errors import UsageError
+
+TEXT = "siRNA of p53, in HeLa-cells, fell."
+#       0        9        17
+DOCUMENT = Document(
+    "d", TEXT,
+    (
+        Span("P0", "ACTION", ((0, 12),), "siRNA of p53"), Span("G0", "GENE", ((9, 12),), "p53"),
+        Span("C0", "CONTEXT", ((17, 27),), "HeLa-cells"), Span("C1", "CONTEXT", ((29, 33),), "fell"),
+    ), (),
+    (Link("L0", "LINKING", (("action", "P0"), ("context", "C0"))),),
+    (
+        Remark("1", "action", "P0", "knockdown"), Remark("2", "kind", "C0", "cells"), Remark("3", "kind", "C1", "odd"),
+        Remark("4", "kind", "G0", "suppressor"), Remark("5", "role", "G0", "target"),
+    ),
+)  # fmt: skip
+UNITS = ["siRNA", "of", "p53", ",", "in", "HeLa", "-", "cells", ",", "fell", "."]
+
+
+def test_units_words_and_spans():
+    marked = mark(DOCUMENT)
+    assert marked.units == UNITS
+    assert marked.words.tolist() == [0, 1, 2, 2, 3, 4, 4, 4, 4, 5, 5]
+    assert [units.tolist() for units in marked.spans] == [[0, 1, 2], [2], [5, 6, 7], [9]]
+    assert marked.values[1] == {"kind": "suppressor", "role": "target"}
+    assert mark(Document("e", "")).places.shape == (0, 2)
+
+
+def test_layers():
+    marked = mark(DOCUMENT)
+    assert span_labels(marked, "category") == ["ACTION", "GENE", "CONTEXT", "CONTEXT"]
+    assert span_labels(marked, "CONTEXT") == ["", "", "cells", "odd"]
+    assert span_labels(marked, "GENE.role") == ["", "target", "", ""]
+    with pytest.raises(UsageError, match=r"one attribute.*GENE\.kind"):
+        span_labels(marked, "GENE")
+    assert labels_in([marked], "category") == ("CONTEXT", "ACTION", "GENE")  # by units: 4, 3, 1
+    with pytest.raises(UsageError, match="one with labels"):
+        labels_in([marked], "NOTHING")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "expected"),
+    [("none", ["ACTION", "ACTION", "ACTION"]), ("BIO", ["B-", "I-", "I-"]), ("BIOES", ["B-", "I-", "E-"])],
+)
+def test_tags_on_units(scheme, expected):
+    marked, labels = mark(DOCUMENT), ("CONTEXT", "ACTION", "GENE")
+    tags = tags_of(labels, scheme)
+    assert len(tags) == 3 * {"none": 1, "BIO": 2, "BIOES": 4}[scheme]
+    found = tag_array(marked, "category", labels, scheme)
+    names = [[tags[i] for i in np.flatnonzero(row)] for row in found]
+    assert [name.endswith("ACTION") and name.startswith(e) for (name, *_), e in zip(names, expected, strict=False)]
+    alone = {"none": "GENE", "BIO": "B-GENE", "BIOES": "S-GENE"}[scheme]
+    assert names[2] == [expected[2] if scheme == "none" else f"{expected[2]}ACTION", alone]  # two on one unit
+    assert names[3] == []
+    answers = single(found)
+    assert answers[2] == 1 + tags.index(names[2][0])  # the more frequent label
+    spans = [(s.start, s.end, s.type) for s in runs(answers, labels, scheme)]
+    assert spans == [(0, 3, "ACTION"), (5, 8, "CONTEXT"), (9, 10, "CONTEXT")]
+    with pytest.raises(UsageError, match="scheme"):
+        tags_of(labels, "IOB1")
+
+
+@pytest.mark.parametrize("construction", CONSTRUCTIONS)
+def test_links_between_units_against_a_loop_over_pairs(construction):
+    marked = mark(DOCUMENT)
+    labels = link_labels([marked], construction)
+    units, found = link_array(marked, construction, labels)
+    assert units.tolist() == [0, 1, 2, 5, 6, 7, 9]
+    assert np.array_equal(found, found.transpose(1, 0, 2))
+    in_link = set(marked.spans[0]) | set(marked.spans[2])
+    for i, a in enumerate(units):
+        for j, b in enumerate(units):
+            tags = [k for k, s in enumerate(marked.spans) if a in s and b in s]
+            linked = a in in_link and b in in_link
+            values = {f"tag {value}" for k in tags for value in marked.values[k].values()}
+            expected = {
+                "link_only": {"link"} if linked else set(),
+                "link_same_tag_only": {"tag"} if tags else set(),
+                "link_all": {"link or tag"} if linked or tags else set(),
+                "link_same_tag_and_link": ({"tag"} if tags else set()) | ({"link"} if linked else set()),
+                "link_same_tag_only_split": values,
+                "link_same_tag_and_link_split": values | ({"link"} if linked else set()),
+            }[construction]
+            assert {labels[k] for k in np.flatnonzero(found[i, j])} == expected
+
+
+def test_a_document_without_marks():
+    units, found = link_array(mark(Document("e", "Nothing here.")), "link_only", ("link",))
+    assert units.shape == (0,)
+    assert found.shape == (0, 0, 1)
+    with pytest.raises(UsageError, match="construction"):
+        link_labels([], "link_some")
+
+
+@pytest.mark.skipif("BIOUTILS_DATA" not in os.environ, reason="BIOUTILS_DATA is not set")
+def test_the_real_annotations_have_the_earlier_systems_labels():
+    archive = Path(os.environ["BIOUTILS_DATA"]) / "fgen" / "mae-xml.tar.gz"
+    marked = [mark(d) for d in read_mae(archive, under="/V2 Marked")]
+    assert len(marked) == 414 + 163
+    layers = ("category", "PERTURBING_ACTION", "CONTEXT", "EFFECT", "PHENOTYPE")
+    found = {layer: len(labels_in(marked, layer)) for layer in layers}
+    # Its definitions have 7, 12, 6 and 32 values; one of the actions ("-"), contexts and phenotypes stands nowhere.
+    assert found == {"category": 4, "PERTURBING_ACTION": 6, "CONTEXT": 11, "EFFECT": 6, "PHENOTYPE": 31}

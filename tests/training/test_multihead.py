@@ -1,0 +1,169 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from bioutils.annotators import annotate, annotator_facts, attributes_in, load_annotator, roles_in, save_annotator
+from bioutils.corpora import project_data
+from bioutils.corpora.mae import read_mae
+from bioutils.corpora.records import Document, check_documents
+from bioutils.device import autocast
+from bioutils.encoders import load_encoder, load_tokenizer
+from bioutils.errors import DataError, UsageError
+from bioutils.heads.multihead import HeadSpec
+from bioutils.training.arguments import TrainingSettings
+from bioutils.training.multihead import frozen_vectors, make_task, train
+from bioutils.training.multihead_folds import as_annotator, final_epochs, joint_scores, make_folds, run_folds
+from bioutils.training.results import save_whole
+from bioutils.unit_vectors import UnitVectors
+
+SPECS = (
+    HeadSpec(name="category", kind="single_label", layer="category"),
+    HeadSpec(name="effect", kind="multi_label", layer="EFFECT"),
+    HeadSpec(name="context", kind="crf", layer="CONTEXT", scheme="BIO"),
+    HeadSpec(name="phenotype", kind="single_label", layer="PHENOTYPE", scheme="BIOES"),
+    HeadSpec(name="link", kind="link", layer="link_only"),
+)
+FEW = TrainingSettings(
+    epochs=3, learning_rate=5e-3, batch_size=4, warmup=0.0, max_length=64, patience=0, precision="fp32"
+)
+
+
+@pytest.fixture(scope="module")
+def documents():
+    return read_mae(project_data() / "sample" / "mae" / "anna")[:16]
+
+
+@pytest.fixture(scope="module")
+def task(documents):
+    return make_task(documents, SPECS)
+
+
+@pytest.fixture(scope="module")
+def vectors(task, encoder_dir):
+    return frozen_vectors(task, encoder=str(encoder_dir), max_length=64)
+
+
+def test_a_text_of_any_length_is_read_whole(task, encoder_dir, vectors):
+    assert [len(v) for v in vectors] == [len(m.places) for m in task.documents]
+    model, tokenizer = load_encoder(str(encoder_dir)), load_tokenizer(str(encoder_dir))
+    assert max(len(tokenizer(m.document.text)["input_ids"]) for m in task.documents) > 64
+    short = [make_task([Document("d", "p53 binds Akt in cells.")], ()).documents[0]]
+    [found] = UnitVectors(model, tokenizer, short, max_length=64).all()
+    encoded = tokenizer(short[0].units, is_split_into_words=True, return_tensors="pt")
+    with torch.no_grad(), autocast():
+        hidden = model(**encoded).last_hidden_state[0]
+    first = [encoded.word_ids(0).index(i) for i in range(len(short[0].units))]
+    assert torch.allclose(found, hidden[first].float(), atol=1e-5)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_training_lowers_every_loss_and_scores_every_head(task, encoder_dir, vectors, frozen):
+    done = train(
+        task,
+        range(12),
+        range(12, 16),
+        encoder=str(encoder_dir),
+        frozen=frozen,
+        settings=FEW,
+        vectors=vectors if frozen else None,
+    )
+    history = done.history
+    assert set(history["head"]) == {spec.name for spec in SPECS}
+    assert history["epoch"].max() == 3
+    course = history.pivot(index="epoch", columns="head", values="train_loss")
+    assert (course.iloc[-1] < course.iloc[0]).all()
+    assert history[["precision", "recall", "f1", "accuracy"]].stack().between(0, 1).all()
+    assert history.loc[history["head"] == "category", "span_f1"].between(0, 1).all()
+    assert (done.encoder is None) == frozen
+    by_epoch = history.groupby("epoch")["f1"].mean()
+    assert done.best_epoch == by_epoch.idxmax()
+
+
+def test_the_same_seed_gives_the_same_heads(task, encoder_dir, vectors):
+    found = [
+        train(task, range(12), range(12, 16), encoder=str(encoder_dir), settings=replace(FEW, seed=s), vectors=vectors)
+        for s in (1, 1, 2)
+    ]
+    first, again, other = (done.heads.state_dict() for done in found)
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert not all(torch.equal(first[k], other[k]) for k in first)
+    with pytest.raises(UsageError, match="balance"):
+        train(task, range(12), range(12, 16), encoder=str(encoder_dir), balance=2, vectors=vectors)
+
+
+def test_folds_keep_abstracts_apart_and_their_own_scores(task, encoder_dir, vectors):
+    folds = make_folds(task, folds=3, seed=0)
+    groups = task.groups
+    assert sorted(np.concatenate([fold.test for fold in folds])) == list(range(16))
+    for fold in folds:
+        parts = [set(groups[rows]) for rows in (fold.train, fold.validation, fold.test)]
+        assert len(set.union(*parts)) == sum(map(len, parts)) == 16
+    found = run_folds(task, folds, encoder=str(encoder_dir), settings=FEW, vectors=vectors, progress=False)
+    assert len(found.scores) == 3 * len(SPECS)
+    for number, epoch in enumerate(found.epochs):
+        rows = found.history[(found.history["fold"] == number) & (found.history["part"] == "validation")]
+        assert epoch == rows.groupby("epoch")["f1"].mean().idxmax()  # chosen without the test part
+    table = found.table()
+    assert table.loc["mean", "mean"] == pytest.approx(found.scores["f1"].mean())
+    assert table.loc["category", "std"] == pytest.approx(found.scores[found.scores["head"] == "category"]["f1"].std())
+    assert table.loc["mean", "peeked"] >= 0
+    assert final_epochs(found) in range(1, 4)
+    assert found.unseen  # few abstracts: rare labels stand in one fold alone, and that is said
+    with pytest.raises(UsageError, match="folds"):
+        make_folds(task, folds=17)
+
+
+def test_from_text_to_links_and_back_from_a_folder(task, documents, encoder_dir, vectors, tmp_path):
+    done = train(
+        task,
+        range(16),
+        range(16),
+        encoder=str(encoder_dir),
+        settings=replace(FEW, epochs=6),
+        vectors=vectors,
+        balance=1.0,
+    )
+    annotator = as_annotator(task, done, encoder=str(encoder_dir), max_length=64)
+    assert annotator.roles == roles_in(documents)
+    assert annotator.attributes == attributes_in(documents)
+    found = annotate(documents[:4], annotator)
+    check_documents(found, source="here")  # offsets, ids and links are sound
+    assert [d.text for d in found] == [d.text for d in documents[:4]]
+    assert any(d.spans for d in found)
+    for document in found:
+        types = {span.id: span.type for span in document.spans}
+        for link in document.links:
+            assert len({types[target] for _, target in link.members}) == len(link.members) > 1
+            assert all(role == annotator.roles[types[target]] for role, target in link.members)
+    facts = annotator_facts(annotator, encoder=str(encoder_dir))
+    folder = save_whole(tmp_path / "model", facts, save_annotator(annotator, trained_encoder=False))
+    assert annotate(documents[:4], load_annotator(folder)) == found
+    scores, again = joint_scores(documents[:4], annotator, load_annotator(folder))
+    assert again == found
+    assert set(scores) == {"entities", "pairs", "links"}
+    assert scores["links"]["f1"] <= scores["pairs"]["f1"] or scores["pairs"]["f1"] == 0
+    assert annotate([Document("e", "")], annotator) == [Document("e", "")]
+
+
+def test_folders_that_hold_no_annotator(tmp_path, task, encoder_dir, vectors):
+    with pytest.raises(UsageError, match=r"heads\.safetensors"):
+        load_annotator(tmp_path)
+    done = train(
+        task, range(4), range(4, 8), encoder=str(encoder_dir), settings=replace(FEW, epochs=1), vectors=vectors
+    )
+    annotator = as_annotator(task, done, encoder=str(encoder_dir), max_length=64)
+    facts = annotator_facts(annotator, encoder=str(encoder_dir))
+    folder = save_whole(tmp_path / "model", facts | {"width": 7}, save_annotator(annotator, trained_encoder=False))
+    with pytest.raises(DataError, match="heads cannot be used"):
+        load_annotator(folder)
+    json.loads((folder / "bioutils.json").read_text())
+
+
+def test_heads_that_the_documents_have_nothing_for():
+    with pytest.raises(UsageError, match="one with labels"):
+        make_task([Document("d", "Nothing here.")], SPECS)
+    only = make_task([Document("d", "Nothing here.")], [SPECS[4]])
+    assert only.targets["link"][0][0].shape == (0,)
