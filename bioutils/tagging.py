@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from bioutils.corpora.pubmed import Abstract, check_inputs, read_in_chunks
+from bioutils.corpora.pubmed import as_document, check_inputs, numbered, read_in_chunks
 from bioutils.corpora.records import Document, Remark, Span
 from bioutils.corpora.tags import to_spans
 from bioutils.corpora.units import unit_places
@@ -25,12 +25,6 @@ class Summary:
     n_entities: dict[str, int]
     n_without_text: int
     out: Path
-
-
-def as_document(abstract: Abstract) -> Document:
-    """The title, a line break, the text: what offsets count in. An abstract without a title is its text."""
-    text = f"{abstract.title}\n{abstract.text}" if abstract.title else abstract.text
-    return Document(abstract.id, text, group=abstract.id)
 
 
 def tag_documents(documents: Sequence[Document], tagger: Tagger) -> list[Document]:
@@ -96,11 +90,8 @@ def tag_files(
         for chunk in read_in_chunks(inputs, columns=columns, size=CHUNK):
             documents = []
             for abstract in chunk:
-                seen[abstract.id] += 1
                 n_empty += not abstract.text.strip()
-                if (times := seen[abstract.id]) > 1:
-                    abstract = replace(abstract, id=f"{abstract.id}-{times}")
-                documents.append(as_document(abstract))
+                documents.append(as_document(numbered(abstract, seen)))
             for document in tag_documents(documents, tagger):
                 kinds.update(span.type for span in document.spans)
                 yield document

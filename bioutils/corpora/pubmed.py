@@ -4,11 +4,13 @@ Formats: PubMed DTD (https://dtd.nlm.nih.gov/ncbi/pubmed), MEDLINE field descrip
 (https://www.nlm.nih.gov/bsd/mms/medlineelements.html), RIS (Research Information Systems).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from bioutils.corpora.records import Document
 from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import open_bytes, reading
 
@@ -94,3 +96,15 @@ def read_in_chunks(paths: Iterable[Path], *, columns: dict[str, str] | None, siz
         stream = read_abstracts(path, columns=columns)
         while chunk := list(islice(stream, size)):
             yield chunk
+
+
+def numbered(abstract: Abstract, seen: Counter[str]) -> Abstract:
+    """The abstract, with a number behind an id that was ``seen`` before: no document replaces another."""
+    seen[abstract.id] += 1
+    return abstract if seen[abstract.id] == 1 else replace(abstract, id=f"{abstract.id}-{seen[abstract.id]}")
+
+
+def as_document(abstract: Abstract) -> Document:
+    """The title, a line break, the text: what offsets count in. An abstract without a title is its text."""
+    text = f"{abstract.title}\n{abstract.text}" if abstract.title else abstract.text
+    return Document(abstract.id, text, group=abstract.id)

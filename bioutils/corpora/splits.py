@@ -92,6 +92,8 @@ def grouped_folds(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a label rarer than the folds: it cannot be in each
         method = StratifiedGroupKFold(n, shuffle=True, random_state=seed % 2**32)
+        if max(Counter(labels).values()) < n:  # no label has a row for each fold: there is nothing to spread
+            labels = np.zeros(len(groups), dtype=int)
         return list(method.split(np.zeros(len(labels)), labels, groups))
 
 

@@ -48,16 +48,19 @@ class MultiheadTask:
         return np.array([m.document.group or m.document.id for m in self.documents])
 
 
-def make_task(documents: Sequence[Document], specs: Sequence[HeadSpec]) -> MultiheadTask:
-    """The documents as targets of heads. Raises UsageError for a head without a label, or without a linked document."""
+def make_task(
+    documents: Sequence[Document], specs: Sequence[HeadSpec], *, labels: Mapping[str, Sequence[str]] | None = None
+) -> MultiheadTask:
+    """The documents as targets of heads. ``labels``: a head's, where they are not to be read from the documents: those of a model
+    that is tested. Raises UsageError for a layer without a label."""
     marked = [mark(document) for document in documents if document.text.strip()]
-    labels, targets = {}, {}
+    given, labels, targets = labels or {}, {}, {}
     for spec in specs:
         if spec.kind == "link":
-            labels[spec.name] = link_labels(marked, spec.layer)
+            labels[spec.name] = tuple(given.get(spec.name) or link_labels(marked, spec.layer))
             targets[spec.name] = [link_array(m, spec.layer, labels[spec.name]) for m in marked]
             continue
-        names = labels_in(marked, spec.layer)
+        names = tuple(given.get(spec.name) or labels_in(marked, spec.layer))
         labels[spec.name] = names
         arrays = (tag_array(m, spec.layer, names, spec.scheme) for m in marked)
         targets[spec.name] = list(arrays) if spec.kind == "multi_label" else [single(a) for a in arrays]
@@ -85,12 +88,13 @@ class Trained:
 def train(
     task: MultiheadTask, rows: Sequence[int], validation: Sequence[int], *, encoder: str, frozen: bool = True,
     settings: TrainingSettings | None = None, balance: float = 0.5, dropout: float = 0.1,
-    vectors: "Sequence[torch.Tensor] | None" = None, also: Mapping[str, Sequence[int]] | None = None,
+    vectors: "Sequence[torch.Tensor] | None" = None, also: Mapping[str, Sequence[int]] | None = None, last: bool = False,
 ) -> Trained:  # fmt: skip
     """Trains on the documents ``rows``; the epoch with the best mean F1 of the heads on ``validation`` is kept.
 
     ``balance`` of the labels, 0 (none) to 1; ``vectors``: of all documents, where the encoder is frozen and they are known;
-    ``also``: other rows to score each epoch, for curves, never to choose by. ``history``: a row an epoch, part and head.
+    ``also``: other rows to score each epoch, for curves, never to choose by; ``last``: choose nothing, keep the last epoch.
+    ``history``: a row an epoch, part and head.
     """
     import pandas as pd
     import torch
@@ -148,7 +152,7 @@ def train(
                         {"epoch": epoch, "part": part, "head": name, "train_loss": float(np.mean(sums[name]))} | found
                     )
             mean = np.mean([row["f1"] for row in history if row["epoch"] == epoch and row["part"] == "validation"])
-            if best is None or mean > best[0]:
+            if best is None or mean > best[0] or last:
                 best = (mean, epoch, copy.deepcopy(whole.state_dict()))
             elif settings.patience and epoch - best[1] >= settings.patience:
                 break
@@ -196,3 +200,9 @@ def score(
         | ({"span_f1": totals[spec.name][1].scores["f1"]} if spec.kind in ("single_label", "crf") else {})
         for spec in task.specs
     }
+
+
+if __name__ == "__main__":
+    from bioutils.multihead_launch import main
+
+    raise SystemExit(main())

@@ -90,3 +90,9 @@ def test_stock_phrases_alone_join_nothing():
 def test_rows_with_near_copy():
     split = splits.Split(np.array([0, 1]), np.array([4]), np.array([2, 3]))
     assert splits.rows_with_near_copy(np.array([7, 8, 8, 9, 9]), split).tolist() == [True, False]
+
+
+def test_more_folds_than_any_label_has_rows():
+    labels, groups = np.array([0, 1] * 4), np.array(list("abcdefgh"))
+    folds = grouped_folds(labels, groups, n=8, seed=0)
+    assert sorted(int(i) for _, test in folds for i in test) == list(range(8))

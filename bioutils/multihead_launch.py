@@ -1,0 +1,160 @@
+"""Several heads trained, tested or put to work from a YAML file: ``python -m bioutils.training.multihead CONFIG``."""
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from bioutils.annotators import Annotator, annotate, annotator_facts, load_annotator, save_annotator
+from bioutils.corpora.archives import inside
+from bioutils.corpora.conversion import read, write
+from bioutils.corpora.pubmed import as_document, numbered, read_abstracts
+from bioutils.corpora.records import Document
+from bioutils.corpora.word_json import read_categories
+from bioutils.errors import BioutilsError, UsageError
+from bioutils.files import atomic_path, check_unharmed, write_json
+from bioutils.link_page import link_page
+from bioutils.training.multihead import frozen_vectors, make_task, score, train
+from bioutils.training.multihead_config import EXAMPLE, MODES, Config, Data, read_multihead_config
+from bioutils.training.multihead_folds import as_annotator, final_epochs, joint_scores, make_folds, run_folds
+from bioutils.training.results import save_whole
+
+RECORDS = Path("outputs") / "runs.jsonl"
+
+
+def documents_of(data: Data) -> list[Document]:
+    """The annotated documents that a configuration names."""
+    source, under = inside(data.source)
+    categories = read_categories(data.categories) if data.categories else None
+    found = read(source, under=under, categories=categories)
+    found = [d for d in found if d.links] if data.linked_only else found
+    if not found:
+        raise UsageError(f"{data.source} has no {'linked ' if data.linked_only else ''}document.")
+    return found
+
+
+def run_train(config: Config, *, records: Path = RECORDS) -> dict[str, Any]:
+    """Folds, then a model on all documents, as the configuration says; returns and records the scores."""
+    if config.data is None or config.model is None:
+        raise UsageError("To train, the file needs data and model.")
+    model, folds, settings, out = config.model, config.folds, config.training, Path(config.out)
+    documents = documents_of(config.data)
+    task = make_task(documents, tuple(model.heads.values()))
+    started = time.perf_counter()
+    options = {"encoder": model.encoder, "frozen": model.frozen, "balance": folds.balance, "dropout": model.dropout}
+    vectors = frozen_vectors(task, encoder=model.encoder, max_length=settings.max_length) if model.frozen else None
+    facts: dict[str, Any] = {"config": as_dict(config), "documents": len(task.documents)}
+    if folds.folds:
+        parts = make_folds(task, folds=folds.folds, validation=folds.validation, seed=settings.seed)
+        result = run_folds(task, parts, settings=settings, vectors=vectors, **options)
+        for name, table in (("history", result.history), ("folds", result.scores)):
+            with atomic_path(out / f"{name}.csv") as path:
+                table.to_csv(path, index=False)
+        print(result.table().round(4).to_string())
+        for label, n in result.unseen.items():
+            print(f"{label}: in the test part of {n} fold{'s' if n > 1 else ''}, in its training part nowhere")
+        facts |= {"folds": json.loads(result.table().to_json(orient="index")), "epochs": list(result.epochs)}
+        settings = replace(settings, epochs=final_epochs(result), patience=0)
+    if folds.final:
+        rows = range(len(task.documents))
+        held = (
+            rows
+            if folds.folds
+            else make_folds(task, folds=max(2, round(1 / folds.validation)), seed=settings.seed)[0].test
+        )
+        known = rows if folds.folds else [i for i in rows if i not in set(held.tolist())]
+        done = train(task, known, held, settings=settings, vectors=vectors, last=bool(folds.folds), **options)
+        annotator = as_annotator(task, done, encoder=model.encoder, max_length=settings.max_length)
+        notes = annotator_facts(annotator, encoder=model.encoder) | facts
+        save_whole(out / "model", notes, save_annotator(annotator, trained_encoder=not model.frozen))
+        print(out / "model")
+    facts["seconds"] = round(time.perf_counter() - started, 1)
+    write_json(out / "scores.json", facts)
+    record(facts | {"name": out.name, "folder": str(out)}, records)
+    return facts
+
+
+def as_dict(config: Config) -> dict[str, Any]:
+    """The configuration as it can be written down."""
+    return {key: value for key, value in asdict(config).items() if value is not None}
+
+
+def record(facts: dict[str, Any], path: Path) -> None:
+    """Appends a line to the record of all runs: a run is never written over another's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps({"finished": time.strftime("%Y-%m-%dT%H:%M:%S"), **facts}, ensure_ascii=False) + "\n")
+
+
+def run_test(config: Config) -> dict[str, Any]:
+    """The saved model on other annotated documents: each head, and tags and links together."""
+    if config.test is None:
+        raise UsageError("To test, the file needs test.")
+    annotator, documents = load_annotator(Path(config.out) / "model"), documents_of(config.test)
+    specs = [head.spec for head in annotator.heads.heads.values()]
+    task = make_task(documents, specs, labels=annotator.labels)
+    vectors = annotator.vectors(task.documents)
+    found = {"heads": score(task, range(len(task.documents)), annotator.heads, vectors)}
+    if annotator.head("category"):
+        found["joint"] = joint_scores([m.document for m in task.documents], annotator, _linker(config))[0]
+    write_json(Path(config.out) / "test.json", found)
+    for part, scores in found.items():
+        for name, numbers in scores.items():
+            print(f"{part:6} {name:20} " + "  ".join(f"{k} {v:.3f}" for k, v in numbers.items()))
+    return found
+
+
+def _linker(config: Config) -> Annotator | None:
+    return load_annotator(config.deploy.linker) if config.deploy and config.deploy.linker else None
+
+
+def run_deploy(config: Config, *, overwrite: bool = False) -> Path:
+    """Texts in, annotated documents out, in the format of ``deploy.out``."""
+    if config.deploy is None:
+        raise UsageError("To deploy, the file needs deploy.")
+    call, out = config.deploy, Path(config.deploy.out)
+    kind = call.to or {".jsonl": "jsonl", ".json": "bioc", ".html": "html"}.get(out.suffix, "brat")
+    check_unharmed([out], map(Path, call.inputs), overwrite=overwrite)
+    seen: Counter[str] = Counter()
+    texts = [as_document(numbered(a, seen)) for path in call.inputs for a in read_abstracts(Path(path))]
+    annotator = load_annotator(Path(config.out) / "model")
+    found = annotate(texts, annotator, _linker(config), threshold=call.threshold)
+    if kind == "html":
+        with atomic_path(out) as path:
+            path.write_text(link_page(found), encoding="utf-8")
+    else:
+        lost: Counter[str] = write(found, out, kind=kind, task=call.task, overwrite=overwrite)
+        for what, n in lost.items():
+            print(f"{n:>6,} {what}: no place in {kind}")
+    print(
+        f"{len(found):,} texts, {sum(len(d.spans) for d in found):,} tags, {sum(len(d.links) for d in found):,} links → {out}"
+    )
+    return out
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command's exit code: 0 done, 1 the work failed, 2 the call is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bioutils.training.multihead", description="Several heads on one encoder, from a YAML file.",
+        epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML or JSON")
+    parser.add_argument("--mode", choices=MODES, default="train", help="(default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what was deployed before")
+    call = parser.parse_args(arguments)
+    try:
+        config = read_multihead_config(call.config)
+        if call.mode == "train":
+            run_train(config)
+        elif call.mode == "test":
+            run_test(config)
+        else:
+            run_deploy(config, overwrite=call.overwrite)
+    except BioutilsError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0

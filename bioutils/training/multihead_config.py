@@ -1,0 +1,190 @@
+"""The configuration of several heads at once: one YAML file, checked before anything runs.
+
+Every key of the earlier system's JSON has its place here; notebook 12 has the table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from bioutils.errors import UsageError, expected
+from bioutils.heads.multihead import HeadSpec
+from bioutils.training.arguments import TrainingSettings, read_config
+from bioutils.training.multihead import FINE_TUNED, FROZEN
+
+MODES = ("train", "test", "deploy")
+EXAMPLE = """example of CONFIG:
+  out: outputs/tags                # folder of the model and its records
+  data:
+    source: data/sample/mae/anna   # folder, archive or file of MAE, brat, BioC, JSON lines or word JSON
+    linked_only: false             # documents without a link left out, to train links
+  model:
+    encoder: minilm
+    frozen: true                   # heads alone; false fine-tunes the encoder too
+    dropout: 0.1
+    heads:
+      category: {kind: single_label, layer: category}
+      context: {kind: single_label, layer: CONTEXT}
+      effect: {kind: crf, layer: EFFECT, scheme: BIO}
+      link: {kind: link, layer: link_only, hidden: true}
+  training:                        # the fields of TrainingSettings, and
+    epochs: 40
+    balance: 0.5                   # of labels: 0 none, 1 full
+    folds: 4                       # 0: no folds
+    final: true                    # train on all at the end
+  test:
+    source: more/annotations       # for --mode test
+  deploy:
+    inputs: [abstracts.xml]        # for --mode deploy
+    out: tagged.html               # or .jsonl, .json (BioC), a folder with to: brat or to: mae
+    linker: outputs/links          # another model for the links
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Where annotated documents are."""
+
+    source: str
+    categories: str = ""  # tag-category file, for names in word JSON
+    linked_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """The encoder and what stands on it."""
+
+    heads: dict[str, HeadSpec]
+    encoder: str = "minilm"
+    frozen: bool = True
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folds:
+    """Training beside ``TrainingSettings``: balance of labels, folds, and whether a last model learns from all documents."""
+
+    balance: float = 0.5
+    folds: int = 4
+    validation: float = 0.1
+    final: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploy:
+    """Texts to annotate and where to."""
+
+    inputs: list[str]
+    out: str
+    to: str = ""
+    linker: str = ""
+    threshold: float = 0.5
+    task: str = "Annotation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The whole file."""
+
+    out: str
+    data: Data | None = None
+    model: Model | None = None
+    training: TrainingSettings = FROZEN
+    folds: Folds = field(default_factory=Folds)
+    test: Data | None = None
+    deploy: Deploy | None = None
+
+
+def read_multihead_config(path: Path | str) -> Config:
+    """The configuration in a file. Raises UsageError that names the key: unknown, missing, of a wrong type, or impossible."""
+    raw = read_config(path)
+    try:
+        return from_mapping(raw)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def from_mapping(raw: Mapping[str, Any]) -> Config:
+    """As ``read_multihead_config``, of a mapping."""
+    _known("the file", raw, [f.name for f in fields(Config) if f.name != "folds"])
+    if not isinstance(raw.get("out"), str) or not raw["out"]:
+        raise UsageError(expected("out", "a folder for the run", raw.get("out")))
+    found: dict[str, Any] = {"out": raw["out"]}
+    for name, kind in (("data", Data), ("test", Data), ("deploy", Deploy)):
+        if name in raw:
+            found[name] = _filled(name, kind, raw[name])
+    if "model" in raw:
+        model = dict(_mapping("model", raw["model"]))
+        heads = _mapping("model.heads", model.get("heads", {}))
+        if not heads:
+            raise UsageError(expected("model.heads", "one head or more", heads))
+        specs = {
+            name: _filled(f"model.heads.{name}", HeadSpec, {"name": name} | dict(_mapping(f"model.heads.{name}", head)))
+            for name, head in heads.items()
+        }
+        found["model"] = _filled("model", Model, model | {"heads": specs})
+    training = dict(_mapping("training", raw.get("training", {})))
+    apart = {name: training.pop(name) for name in [f.name for f in fields(Folds)] if name in training}
+    found["folds"] = _filled("training", Folds, apart)
+    start = FROZEN if found.get("model") is None or found["model"].frozen else FINE_TUNED
+    _known("training", training, [f.name for f in fields(TrainingSettings)] + [f.name for f in fields(Folds)])
+    found["training"] = TrainingSettings(**{f.name: getattr(start, f.name) for f in fields(start)} | training)
+    config = Config(**found)
+    _possible(config, training)
+    return config
+
+
+def _possible(config: Config, given: Mapping[str, Any]) -> None:
+    folds = config.folds
+    for name, fits, what in (
+        ("balance", 0 <= folds.balance <= 1, "between 0 (none) and 1 (full)"),
+        ("folds", folds.folds == 0 or folds.folds >= 2, "0 (none), or 2 or more"),
+        ("validation", 0 < folds.validation < 0.5, "a share between 0 and 0.5"),
+    ):
+        if not fits:
+            raise UsageError(expected(f"training.{name}", what, getattr(folds, name)))
+    if config.folds.folds == 0 and not config.folds.final:
+        raise UsageError("No folds and no final model: there is nothing to do. Set training.folds or training.final.")
+    if config.model and config.model.frozen and given.get("layer_decay", 1.0) != 1.0:
+        raise UsageError("training.layer_decay is of the encoder's layers, which are frozen. Set model.frozen: false.")
+    if config.model and config.data and config.data.linked_only and all(
+        spec.kind != "link" for spec in config.model.heads.values()
+    ):  # fmt: skip
+        raise UsageError("data.linked_only leaves documents out, and no head learns links. Leave it away.")
+
+
+def _mapping(where: str, raw: Any) -> Mapping[str, Any]:
+    if not isinstance(raw, Mapping):
+        raise UsageError(expected(where, "a mapping of option: value", raw))
+    return raw
+
+
+def _known(where: str, raw: Mapping[str, Any], names: list[str]) -> None:
+    if unknown := [name for name in raw if name not in names]:
+        raise UsageError(expected(f"key of {where}", "a known one", unknown[0], available=names))
+
+
+def _filled(where: str, kind: type, raw: Any) -> Any:
+    """An object of ``kind`` from a mapping: keys known, none missing, values of the fields' types."""
+    raw = _mapping(where, raw)
+    hints = get_type_hints(kind)
+    _known(where, raw, [f.name for f in fields(kind)])
+    for f in fields(kind):
+        if f.name not in raw:
+            if f.default is MISSING and f.default_factory is MISSING:
+                raise UsageError(expected(f"{where}.{f.name}", "given", "nothing"))
+            continue
+        wanted, value = hints[f.name], raw[f.name]
+        allowed = {float: (int, float), list[str]: list, dict[str, HeadSpec]: Mapping}.get(wanted, wanted)
+        right = isinstance(value, allowed) and (wanted is bool or not isinstance(value, bool))
+        if not right or (wanted == list[str] and not (value and all(isinstance(x, str) for x in value))):
+            names = {
+                str: "text",
+                bool: "true or false",
+                int: "a whole number",
+                float: "a number",
+                list[str]: "a list of texts",
+            }
+            raise UsageError(expected(f"{where}.{f.name}", names.get(wanted, "a mapping"), value))
+    return kind(**raw)

@@ -1,0 +1,134 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bioutils.annotators import load_annotator
+from bioutils.corpora import project_data
+from bioutils.corpora.conversion import read
+from bioutils.multihead_launch import main
+from bioutils.training.multihead_config import EXAMPLE, from_mapping
+
+SAMPLE = project_data() / "sample"
+
+
+@pytest.fixture(scope="module")
+def config(encoder_dir, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("multihead")
+    heads = {
+        "category": {"kind": "single_label", "layer": "category"},
+        "effect": {"kind": "crf", "layer": "EFFECT", "scheme": "BIO"},
+        "link": {"kind": "link", "layer": "link_only"},
+    }
+    content = {
+        "out": str(folder / "tags"),
+        "data": {"source": str(SAMPLE / "mae" / "bo")},
+        "model": {"encoder": str(encoder_dir), "heads": heads},
+        "training": {"epochs": 2, "folds": 2, "max_length": 64, "learning_rate": 0.005, "precision": "fp32"},
+        "test": {"source": str(SAMPLE / "mae" / "bo")},
+        "deploy": {"inputs": [str(folder / "text.jsonl")], "out": str(folder / "tagged.html")},
+    }
+    (folder / "text.jsonl").write_text(
+        '{"id": "7", "title": "Loss of p53", "abstract": "It <b>slows</b> growth."}\n' * 2
+    )
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    return folder, content
+
+
+def test_train_test_deploy(config, capsys, monkeypatch):
+    folder, _ = config
+    monkeypatch.chdir(folder)
+    path = str(folder / "config.yaml")
+    assert main([path]) == 0
+    scores = json.loads((folder / "tags" / "scores.json").read_text())
+    assert set(scores["folds"]) == {"category", "effect", "link", "mean"}
+    assert len(scores["epochs"]) == 2
+    assert (folder / "tags" / "history.csv").read_text().count("\n") == 1 + 2 * 2 * 2 * 3  # folds, epochs, parts, heads
+    assert main([path]) == 0
+    records = [json.loads(line) for line in (folder / "outputs" / "runs.jsonl").read_text().splitlines()]
+    assert [r["name"] for r in records] == ["tags", "tags"]  # one a run, none overwritten
+    assert records[0]["config"]["model"]["heads"]["effect"]["scheme"] == "BIO"
+    assert load_annotator(folder / "tags" / "model").head("EFFECT") == "effect"
+    capsys.readouterr()
+    assert main([path, "--mode", "test"]) == 0
+    tested = json.loads((folder / "tags" / "test.json").read_text())
+    assert set(tested["heads"]) == {"category", "effect", "link"}
+    assert set(tested["joint"]) == {"entities", "pairs", "links"}
+    assert main([path, "--mode", "deploy"]) == 0
+    html = (folder / "tagged.html").read_text()
+    assert "7-2 ·" in html  # a repeated id gets a number
+    assert "<b>" not in html
+    assert main([path, "--mode", "deploy"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["mae", "brat"])
+def test_deployed_as_annotations(config, kind, monkeypatch, tmp_path):
+    folder, content = config
+    monkeypatch.chdir(tmp_path)
+    if not (folder / "tags" / "model").is_dir():
+        assert main([str(folder / "config.yaml")]) == 0
+    deploy = content["deploy"] | {"out": str(tmp_path / kind), "to": kind, "threshold": 0.0}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(content | {"deploy": deploy}))
+    assert main([str(tmp_path / "c.yaml"), "--mode", "deploy"]) == 0
+    found = read(tmp_path / kind)
+    assert sorted(d.id for d in found) == ["7", "7-2"]
+    assert found[0].text == "Loss of p53\nIt <b>slows</b> growth."
+
+
+def test_the_example_in_the_help_is_right():
+    config = from_mapping(yaml.safe_load(EXAMPLE.partition("\n")[2]))
+    assert config.model.heads["effect"].scheme == "BIO"
+    assert config.training.epochs == 40
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"training": {"epoch": 3}}, "Expected key of training to be a known one, found 'epoch'"),
+        ({"modle": {}}, "found 'modle'"),
+        ({"out": ""}, "Expected out"),
+        ({"training": {"folds": 1}}, "training.folds"),
+        ({"training": {"folds": 0, "final": False}}, "nothing to do"),
+        ({"training": {"balance": "half"}}, "training.balance to be a number"),
+        ({"training": {"epochs": "many"}}, "epochs to be a whole number"),
+        ({"training": {"layer_decay": 0.8}}, "which are frozen"),
+        ({"model": {"heads": {}}}, "model.heads"),
+        ({"model": {"heads": {"a": {"kind": "crf", "layer": "X"}}}}, "needs a scheme"),
+        ({"model": {"heads": {"a": {"kind": "single_label"}}}}, "model.heads.a.layer to be given"),
+        (
+            {"model": {"heads": {"a": {"kind": "single_label", "layer": "X"}}, "frozen": 1}},
+            "model.frozen to be true or false",
+        ),
+        ({"deploy": {"inputs": "a.txt", "out": "b"}}, "deploy.inputs to be a list"),
+        ({"data": "here"}, "data to be a mapping"),
+    ],
+)
+def test_configurations_that_cannot_be(config, change, message, tmp_path, capsys):
+    content = {k: v for k, v in config[1].items() if k != "training"} | change
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(content))
+    assert main([str(tmp_path / "c.yaml")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert str(tmp_path / "c.yaml") in error
+
+
+def test_links_that_no_head_learns(config, tmp_path, capsys):
+    content = config[1] | {"data": {"source": "x", "linked_only": True}}
+    content["model"] = content["model"] | {"heads": {"category": {"kind": "single_label", "layer": "category"}}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(content))
+    assert main([str(tmp_path / "c.yaml")]) == 2
+    assert "no head learns links" in capsys.readouterr().err
+
+
+@pytest.mark.skipif("BIOUTILS_DATA" not in os.environ, reason="BIOUTILS_DATA is not set")
+def test_the_real_linked_documents():
+    from bioutils.multihead_launch import documents_of
+    from bioutils.training.multihead_config import Data
+
+    archive = Path(os.environ["BIOUTILS_DATA"]) / "fgen" / "mae-xml.tar.gz" / "raw_data"
+    found = documents_of(Data(source=str(archive / "V2 Marked and Linked Entities"), linked_only=True))
+    assert len(found) == 163
+    assert sum(len(d.links) for d in found) == 364
