@@ -94,5 +94,5 @@ def test_rows_with_near_copy():
 
 def test_more_folds_than_any_label_has_rows():
     labels, groups = np.array([0, 1] * 4), np.array(list("abcdefgh"))
-    folds = grouped_folds(labels, groups, n=8, seed=0)
+    folds = splits.grouped_folds(labels, groups, n=8, seed=0)
     assert sorted(int(i) for _, test in folds for i in test) == list(range(8))
