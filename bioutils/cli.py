@@ -1,4 +1,4 @@
-"""The command line: ``bioutils run | score | tag | stats | report | agree | convert | data | convert-electra | doctor``.
+"""The command line: ``bioutils run | score | tag | stats | report | agree | convert | corpus | data | convert-electra | doctor``.
 
 Exit codes: 0 done; 1 the work failed, with what failed named; 2 the call is wrong; 130 interrupted. A user's mistake shows one
 message and no traceback (``BIOUTILS_DEBUG=1`` shows it). Each command imports what it needs itself, so that help is instant.
@@ -66,6 +66,13 @@ ANNOTATION_EXAMPLES = """examples:
 
 The format of IN is seen from its files. What has no place in the new format is counted and said; from MAE to brat, BioC or JSON
 lines and back nothing changes."""
+
+CORPUS_EXAMPLES = """examples:
+  bioutils corpus report annotations/ --out report.html --tokenizer minilm
+  bioutils corpus merge annotations/anna annotations/bo --out all.jsonl
+  bioutils corpus split all.jsonl --out parts --part train=0.9 --part test=0.1
+
+Reads what `bioutils convert` reads. Parts keep copies of an abstract together and are JSON lines, which `convert` takes."""
 
 ELECTRA_EXAMPLES = """examples:
   bioutils convert-electra pretrained/model.ckpt-1000000 --vocabulary vocab.txt --out outputs/bioelectra
@@ -164,6 +171,23 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("--categories", type=Path, metavar="FILE", help="tag-category file, for names in word JSON")
     convert.add_argument("--overwrite", action="store_true", help="replace earlier results")
     convert.set_defaults(call=_convert)
+
+    corpus = _add(commands, "corpus", "report on annotated documents, merge them, split them", CORPUS_EXAMPLES)
+    tools = corpus.add_subparsers(dest="action", metavar="report|merge|split", required=True)
+    about = tools.add_parser("report", help="sizes, tags, values and links, as Markdown or a page")
+    about.add_argument("--tokenizer", metavar="ENCODER", help="count sub-words too, by this encoder's vocabulary")
+    about.add_argument("--each", action="store_true", help="a row a document too")
+    about.set_defaults(call=_corpus_report)
+    merge = tools.add_parser("merge", help="several into one, ids apart")
+    merge.set_defaults(call=_corpus_merge)
+    split = tools.add_parser("split", help="into parts, by abstract")
+    split.add_argument("--part", action="append", default=[], metavar="NAME=SHARE", help="two or more")
+    split.add_argument("--seed", type=int, default=0)
+    split.set_defaults(call=_corpus_split)
+    for tool, what in ((about, ".md or .html"), (merge, ".jsonl"), (split, "folder, new")):
+        tool.add_argument("sources", nargs="+", metavar="IN", help="file, folder or archive")
+        tool.add_argument("--out", type=Path, required=True, help=what)
+        tool.add_argument("--overwrite", action="store_true", help="replace earlier results")
 
     data = _add(commands, "data", "list, fetch or check the corpora", DATA_EXAMPLES)
     actions = data.add_subparsers(dest="action", metavar="list|fetch|check", required=True)
@@ -382,6 +406,54 @@ def _convert(arguments: argparse.Namespace) -> int:
     print(f"{len(documents):,} documents, {', '.join(f'{k:,} {name}' for name, k in n.items() if k)} → {arguments.out}")
     for what, k in lost.items():
         print(f"{k:>6,} {what}: {'' if 'widened' in what else 'left out, '}no place in {to}")
+    return 0
+
+
+def _annotated(arguments: argparse.Namespace, outputs: Sequence[Path]) -> list:
+    from bioutils.annotation_exploration import merged
+    from bioutils.corpora.archives import inside
+    from bioutils.corpora.conversion import read
+    from bioutils.files import check_unharmed
+
+    check_unharmed(outputs, map(Path, arguments.sources), overwrite=arguments.overwrite)
+    return merged([read(source, under=under) for source, under in map(inside, arguments.sources)])
+
+
+def _corpus_report(arguments: argparse.Namespace) -> int:
+    from bioutils.annotation_page import report, write_report
+    from bioutils.encoders import load_tokenizer
+
+    documents = _annotated(arguments, [arguments.out])
+    tokenizer = load_tokenizer(arguments.tokenizer) if arguments.tokenizer else None
+    title = ", ".join(Path(source).name for source in arguments.sources)
+    print(write_report(report(documents, title=title, tokenizer=tokenizer, each=arguments.each), arguments.out))
+    return 0
+
+
+def _corpus_merge(arguments: argparse.Namespace) -> int:
+    from bioutils.corpora.records import write_jsonl
+
+    if arguments.out.suffix != ".jsonl":
+        raise UsageError(expected("--out", "a .jsonl file", str(arguments.out)))
+    documents = _annotated(arguments, [arguments.out])
+    write_jsonl(documents, arguments.out)
+    print(f"{len(documents):,} documents → {arguments.out}")
+    return 0
+
+
+def _corpus_split(arguments: argparse.Namespace) -> int:
+    from bioutils.annotation_exploration import split
+    from bioutils.corpora.records import write_jsonl
+
+    given = pairs(arguments.part, "--part", "NAME=SHARE")
+    try:
+        shares = {name: float(share) for name, share in given.items()}
+    except ValueError:
+        raise UsageError(expected("--part", "NAME=SHARE, a number", str(given))) from None
+    files = {name: arguments.out / f"{name}.jsonl" for name in shares}
+    for name, part in split(_annotated(arguments, list(files.values())), shares, seed=arguments.seed).items():
+        write_jsonl(part, files[name])
+        print(f"{len(part):>6,} documents → {files[name]}")
     return 0
 
 

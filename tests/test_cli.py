@@ -232,3 +232,26 @@ def test_annotations_are_converted_and_what_was_lost_is_said(tmp_path, capsys):
     assert "--to mae or --to brat" in capsys.readouterr().err
     assert cli.main(["convert", str(brat), str(tmp_path / "a.jsonl")]) == 0
     assert cli.main(["convert", str(brat), str(tmp_path / "a.jsonl")]) == 2
+
+
+def test_a_corpus_is_reported_merged_and_split(tmp_path, capsys):
+    anna, bo = (str(project_data() / "sample" / "mae" / name) for name in ("anna", "bo"))
+    assert cli.main(["corpus", "report", anna, "--out", str(tmp_path / "r.md"), "--each"]) == 0
+    text = (tmp_path / "r.md").read_text()
+    assert "60 of 60 documents have a tag" in text
+    assert (
+        "\n| a document | in all | least | mean | most |\n|---|---|---|---|---|\n| words |" in text
+    )  # a table has no gap
+    assert cli.main(["corpus", "report", anna, "--out", str(tmp_path / "r.html")]) == 0
+    assert (tmp_path / "r.html").read_text().count("data:image/png") == 3
+    assert cli.main(["corpus", "merge", anna, bo, "--out", str(tmp_path / "all.jsonl")]) == 0
+    assert "80 documents" in capsys.readouterr().out
+    call = ["corpus", "split", str(tmp_path / "all.jsonl"), "--out", str(tmp_path / "parts")]
+    assert cli.main([*call, "--part", "train=0.9", "--part", "test=0.1"]) == 0
+    lines = {path.stem: path.read_text().count("\n") for path in (tmp_path / "parts").iterdir()}
+    assert sum(lines.values()) == 80
+    assert lines["test"] < lines["train"]
+    assert cli.main([*call, "--part", "train=most", "--part", "test=0.1"]) == 2
+    assert cli.main([*call, "--part", "train=0.9", "--part", "test=0.1"]) == 2  # they are there
+    assert cli.main(["corpus", "merge", anna, anna, "--out", str(tmp_path / "twice.jsonl")]) == 2
+    assert "more than one part" in capsys.readouterr().err

@@ -443,6 +443,35 @@ def test_judged_tokens_frame_what_was_replaced():
     assert framed.get_y() < plain.get_y()  # a line a token
 
 
+def test_a_warm_start_is_shaded():
+    history = pd.DataFrame(
+        {
+            "step": [1, 2, 3], "tokens": [1e6, 2e6, 3e6], "generator_accuracy": [0.1, 0.2, 0.3], "detection_auc": [0.5, 0.5, 0.7],
+            "detection_accuracy": [0.5, 0.5, 0.9], "base_rate": [0.1, 0.1, 0.1], "train_filling_loss": [6, 5, np.nan],
+        }
+    )  # fmt: skip
+    _, right = plots.pretraining_curves(history)
+    [shade] = [p for p in right.patches if p.get_label() == "warm start: fills in"]
+    assert shade.get_x() + shade.get_width() == 2
+
+
+def test_downstream_points_leave_out_what_was_not_run():
+    table = pd.DataFrame(
+        [
+            ("ncbi", "F1", "ours", 0.6, 0.5, 0.7),
+            ("ncbi", "F1", "famous", 0.8, 0.8, 0.8),
+            ("gad", "F1", "ours", 0.4, 0.4, 0.4),
+        ],
+        columns=["corpus", "metric", "encoder", "mean", "lowest", "highest"],
+    )
+    ax = plots.downstream_points(table)
+    assert [t.get_text() for t in ax.texts] == ["0.600", "0.800", "0.400"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["ncbi\nF1", "gad\nF1"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["ours", "famous"]
+    with pytest.raises(UsageError):
+        plots.downstream_points(table.head(0))
+
+
 def test_pieces_bars():
     ax = plots.pieces_bars({"own": {"p53": 1, "kinase": 1}, "general": {"p53": 2, "kinase": 3}})
     assert [bar.get_width() for bar in ax.patches] == [1, 1, 2, 3]

@@ -3,6 +3,7 @@
 matplotlib and its friends are imported when something is drawn, so that the command line starts fast.
 """
 
+from bioutils.plots.annotations import link_heatmap, value_bars
 from bioutils.plots.attention import attends_to_lines, attention_heatmap, attribution_bars, entropy_heatmaps
 from bioutils.plots.calibration import reliability_diagram, risk_coverage_curve, ternary
 from bioutils.plots.corpora import distance_heatmaps, length_lines, word_bars
@@ -10,7 +11,7 @@ from bioutils.plots.data import aspect_pie, counts_bar, length_histogram, token_
 from bioutils.plots.entities import recall_bars
 from bioutils.plots.epochs import epoch_lines, map_frames, similarity_heatmap
 from bioutils.plots.ontology import ancestry, most_connected_terms
-from bioutils.plots.pretraining import judged_tokens, pieces_bars, pretraining_curves
+from bioutils.plots.pretraining import downstream_points, judged_tokens, pieces_bars, pretraining_curves
 from bioutils.plots.runs import missed_by, run_curves, score_boxes
 from bioutils.plots.scores import confusion_heatmap, interval_bars, learning_curves, stacked_aspect_bars
 from bioutils.plots.style import ASPECT_COLOURS, PALETTE, new_axes, use_style
@@ -28,6 +29,7 @@ __all__ = [
     "cost_against_score",
     "counts_bar",
     "distance_heatmaps",
+    "downstream_points",
     "entropy_heatmaps",
     "epoch_lines",
     "interval_bars",
@@ -35,6 +37,7 @@ __all__ = [
     "learning_curves",
     "length_histogram",
     "length_lines",
+    "link_heatmap",
     "map_frames",
     "missed_by",
     "most_connected_terms",
@@ -53,6 +56,7 @@ __all__ = [
     "ternary",
     "token_lengths",
     "use_style",
+    "value_bars",
     "word_bars",
     "word_cloud",
     "word_count_boxes",

@@ -93,6 +93,7 @@ def length_histogram(
     *,
     title: str = "",
     unit: str = "characters in a definition",
+    things: str = "definitions",
     bins: int = 60,
     ax: "Axes | None" = None,
 ) -> "Axes":
@@ -110,7 +111,7 @@ def length_histogram(
     ax.axvspan(low, high, color=GREY, alpha=0.12, linewidth=0, label=f"middle half, {low:.0f} to {high:.0f}")
     ax.axvline(middle, color=BLACK, linewidth=1.2, label=f"median {middle:.0f}")
     ax.axvline(lengths.mean(), color=VERMILLION, linewidth=1.2, linestyle="--", label=f"mean {lengths.mean():.0f}")
-    ax.set(xlabel=unit, ylabel="definitions", title=title)
+    ax.set(xlabel=unit, ylabel=things, title=title)
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.legend()
     return ax

@@ -100,3 +100,36 @@ def pieces_bars(
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     ax.grid(axis="x")
     return ax
+
+
+def downstream_points(
+    table: "pd.DataFrame", *, title: str = "What is each encoder worth?", ax: "Axes | None" = None
+) -> "Axes":
+    """A group a corpus, in it a point an encoder: the mean of its trials, a line from the lowest to the highest, the number at
+    the right. ``table``: a row a cell, ``corpus, metric, encoder, mean, lowest, highest``; cells may be missing."""
+    filled("table", table["corpus"])
+    tasks = table[["corpus", "metric"]].drop_duplicates().itertuples(index=False)
+    encoders = list(dict.fromkeys(table["encoder"]))
+    ax = axes_or_new(ax, 8, 0.8 + 0.3 * len(table))
+    places, names, y = [], [], 0.0
+    for corpus, metric in tasks:
+        rows = table[(table["corpus"] == corpus) & (table["metric"] == metric)]
+        places.append(y + (len(rows) - 1) / 2)
+        names.append(f"{corpus}\n{metric}")
+        for row in rows.itertuples():
+            k = encoders.index(row.encoder)
+            label = row.encoder if row.encoder not in ax.get_legend_handles_labels()[1] else None
+            ax.plot([row.lowest, row.highest], [y, y], color=PALETTE[k], linewidth=2)
+            ax.plot(row.mean, y, "osD^vP*X"[k % 8], color=PALETTE[k], label=label)
+            ax.annotate(
+                f"{row.mean:.3f}", (row.highest, y), (8, 0), textcoords="offset points", va="center", fontsize=8
+            )
+            y += 1
+        y += 0.7
+    ax.set_yticks(places, names)
+    ax.invert_yaxis()
+    ax.set(xlabel="score on the test part", title=title)
+    ax.margins(x=0.12)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    ax.grid(axis="x")
+    return ax

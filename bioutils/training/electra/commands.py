@@ -15,7 +15,7 @@ from bioutils.training.electra.vocabulary import SIZE
 EXAMPLE = """in order:
   python -m bioutils.training.electra gather --out outputs/text
   python -m bioutils.training.electra build outputs/text/*.txt --leave-out outputs/text/left-out.txt --out outputs/examples
-  python -m bioutils.training.electra pretrain outputs/examples --out outputs/electra --steps 8000
+  python -m bioutils.training.electra pretrain outputs/examples --out outputs/electra --steps 7400 --start counts --warm-start .35
   python -m bioutils.training.electra export outputs/electra --out data/models/electra-tiny
 
 on several devices:
