@@ -107,8 +107,8 @@ def is_cached(name: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     source = resolve(name)
-    if Path(source).is_dir():
-        return True
+    if Path(source).is_absolute() or Path(source).is_dir():  # no hub id
+        return Path(source).is_dir()
     found = [try_to_load_from_cache(source, file) for file in ("config.json", "model.safetensors", "pytorch_model.bin")]
     return isinstance(found[0], str) and any(isinstance(f, str) for f in found[1:])
 

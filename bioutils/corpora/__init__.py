@@ -133,6 +133,14 @@ CORPORA = {
             "Bokharaeian et al. 2017, J Biomed Semantics 8:14",
         ),
         Corpus(
+            "fgen",
+            "functional genomics: tags, links, two annotators",
+            ("mae-xml.tar.gz",),
+            "MIT",
+            "github.com/cambridgeltl/functional-genomics-ie",
+            sample="mae",
+        ),
+        Corpus(
             "jnlpba",
             "proteins, DNA, RNA, cell lines and types",
             ("Genia4ERtask2.iob2", "derived/train-derived.tsv.gz", "train.tsv"),
@@ -308,8 +316,10 @@ def check(
     name: str, *, data_root: str | Path | None = None, sample: bool = False, file: Path | None = None
 ) -> dict[str, Any]:
     """Counts of a corpus (or of one ``file`` of it), read whole. Raises DataError, with the offenders, when it is broken."""
-    from bioutils.corpora import entities, relations
+    from bioutils.corpora import entities, mae, relations
 
+    if name == "fgen":
+        return mae.check(find_root(name, data_root=data_root, sample=sample), sample=sample)
     if name in entities.TYPES:
         return entities.check(name, data_root=data_root, sample=sample)
     if name in relations.FORMS:

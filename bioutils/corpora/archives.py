@@ -33,11 +33,13 @@ def names_in(source: Path | str) -> list[str]:
 
 
 def inside(path: Path | str) -> tuple[Path, str]:
-    """The archive and the path in it of ``ARCHIVE.tar.gz/folder``; a path that is none itself comes back with ""."""
+    """The archive and the path in it of ``ARCHIVE.tar.gz/folder``, or of ``ARCHIVE.tar.gz/fold*`` with all paths that begin so; a
+    path that is none comes back with ""."""
     path = Path(path)
     for parent in path.parents:
         if parent.is_file() and not path.exists():
-            return parent, f"{path.relative_to(parent).as_posix()}/"
+            within = path.relative_to(parent).as_posix()
+            return parent, within.removesuffix("*") if within.endswith("*") else f"{within}/"
     return path, ""
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from bioutils.corpora.archives import names_in
+from bioutils.corpora import find_root
+from bioutils.corpora.archives import inside, names_in
 from bioutils.corpora.bioc import read_bioc, write_bioc
 from bioutils.corpora.brat import ANNOTATIONS, read_brat, write_brat
 from bioutils.corpora.mae import OWN, read_mae, write_mae
@@ -68,6 +69,13 @@ def read(
         case "jsonl":
             return read_jsonl(source)
     return read_words(source, categories=categories)
+
+
+def read_part(part: str, *, data_root: Path | str | None = None, sample: bool = False) -> list[Document]:
+    """A part of the functional-genomics annotations: a path in their folder, such as ``mae-xml.tar.gz/raw_data/V2 Marked*``, or,
+    in that of the sample, ``anna`` or ``bo``."""
+    source, under = inside(find_root("fgen", data_root=data_root, sample=sample) / part)
+    return read(source, under=under)
 
 
 def write(

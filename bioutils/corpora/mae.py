@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from bioutils.corpora.archives import read_files
-from bioutils.corpora.records import Document, Link, Remark, Span, check_documents, pmid, same_words, slice_of
+from bioutils.corpora.records import Document, Link, Remark, Span, check_documents, counts, pmid, same_words, slice_of
 from bioutils.errors import DataError
 from bioutils.files import atomic_writer
 
@@ -43,6 +43,17 @@ def read_mae(
         task = task or found
         documents.append(document)
     return check_documents(documents, source=source)
+
+
+def check(root: Path, *, sample: bool = False) -> dict[str, object]:
+    """Counts of every folder of files under ``root``, each read whole: copies of a text lie in several. Raises DataError."""
+    source = root if sample else root / "mae-xml.tar.gz"
+    folders = sorted({str(Path(name).parent) for name, _ in read_files(source, (".xml",))})
+    found: dict[str, object] = {}
+    for folder in folders:
+        numbers = counts(read_mae(source, under=f"{folder}/")) if not sample else counts(read_mae(source / folder))
+        found |= {f"{Path(folder).name}, {what}": n for what, n in numbers.items() if n}
+    return found
 
 
 def parse(

@@ -88,9 +88,12 @@ def interval_bars(
     *,
     metrics: Sequence[str] = ("accuracy", "macro_f1"),
     title: str = "Is one model better than the other?",
+    span: str = "its 95 % interval",
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Scores as points with their 95 % intervals: a group a metric, in it a point a model, numbers at the right.
+
+    ``span``: what the intervals are, where they are no confidence intervals.
 
     ``reports``: model → metrics, with ``<metric>``, ``<metric>_low`` and ``<metric>_high`` for each of ``metrics``.
     """
@@ -111,8 +114,9 @@ def interval_bars(
     ax.set_yticks(range(len(metrics)), [readable(metric) for metric in metrics])
     ax.set_ylim(len(metrics) - 0.5, -0.5)  # the first metric on top
     ax.grid(axis="x")
-    ax.set(xlabel="score on the test rows, with its 95 % interval", title=title)
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=2)
+    ax.set(xlabel=f"score on the test rows, with {span}", title=title)
+    below = -0.75 / ax.figure.get_figheight()  # three quarters of an inch, whatever the figure's height
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, below), ncols=2)
     return ax
 
 

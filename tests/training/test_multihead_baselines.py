@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from bioutils.annotation_inputs import mark
+from bioutils.corpora import project_data
+from bioutils.corpora.mae import read_mae
+from bioutils.corpora.records import Document
+from bioutils.errors import UsageError
+from bioutils.heads.multihead import HeadSpec
+from bioutils.training.multihead import make_task
+from bioutils.training.multihead_baselines import baseline_folds, same_sentence
+from bioutils.training.multihead_folds import Fold, make_folds
+
+SPECS = (
+    HeadSpec(name="category", kind="single_label", layer="category"),
+    HeadSpec(name="context", kind="crf", layer="CONTEXT", scheme="BIO"),
+    HeadSpec(name="effect", kind="multi_label", layer="EFFECT"),
+    HeadSpec(name="link", kind="link", layer="link_only"),
+)
+
+
+@pytest.fixture(scope="module")
+def task():
+    return make_task(read_mae(project_data() / "sample" / "mae" / "anna"), SPECS)
+
+
+def test_units_of_one_sentence():
+    marked = mark(Document("d", "Loss of p53. It grew. It fell."))
+    assert same_sentence(marked, np.array([0, 2, 4, 7])).tolist() == [
+        [True, True, False, False], [True, True, False, False], [False, False, True, False], [False, False, False, True],
+    ]  # fmt: skip
+    assert same_sentence(marked, np.zeros(0, dtype=int)).shape == (0, 0)
+
+
+@pytest.mark.parametrize("tagger", ["gazetteer", "feature-crf"])
+def test_baselines_learn_something_and_stand_on_the_same_folds(task, tagger):
+    found = baseline_folds(task, make_folds(task, folds=2, seed=1), tagger=tagger)
+    assert list(found["head"]) == ["category", "context", "link"] * 2
+    assert (found["f1"] > 0.3).all()
+    assert found.loc[found["head"] != "link", "span_f1"].between(0.2, 1).all()
+
+
+def test_what_was_seen_is_known(task):
+    rows = np.arange(10)
+    found = baseline_folds(task, [Fold(rows, rows[:0], rows)])
+    assert (found.loc[found["head"] != "link", "recall"] > 0.8).all()  # names that are seldom marked are left out
+    with pytest.raises(UsageError, match="known baseline"):
+        baseline_folds(task, [], tagger="oracle")
