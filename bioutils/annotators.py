@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HEADS = "heads.safetensors"
 LINKING = "ENTITY_LINKING"
+CHUNK = 64  # texts whose vectors are held at once
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,17 @@ def annotate(
     name = tagger.head(CATEGORY)
     if name is None:
         raise UsageError("The tagger has no head for categories (layer: category). Train it with one.")
+    link, found = linker.link_head(), []
     documents = [mark(Document(d.id, d.text, group=d.group)) for d in texts]
-    vectors = tagger.vectors(documents)
-    others = vectors if linker is tagger else linker.vectors(documents)
-    tagged = [_tags(tagger, name, m, v) for m, v in zip(documents, vectors, strict=True)]
-    link = linker.link_head()
-    if link is None:
-        return tagged
-    return [_links(linker, link, mark(d), v, threshold) for d, v in zip(tagged, others, strict=True)]
+    for start in range(0, len(documents), CHUNK):
+        part = documents[start : start + CHUNK]
+        vectors = tagger.vectors(part)
+        tagged = [_tags(tagger, name, m, v) for m, v in zip(part, vectors, strict=True)]
+        if link is not None:
+            others = vectors if linker is tagger else linker.vectors(part)
+            tagged = [_links(linker, link, mark(d), v, threshold) for d, v in zip(tagged, others, strict=True)]
+        found += tagged
+    return found
 
 
 def _tags(tagger: Annotator, name: str, marked: Marked, vectors: "torch.Tensor") -> Document:
@@ -91,7 +95,7 @@ def _tags(tagger: Annotator, name: str, marked: Marked, vectors: "torch.Tensor")
     head, document = tagger.heads.heads[name], marked.document
     if not len(vectors):
         return document
-    spans, remarks = [], []
+    spans, remarks, vectors = [], [], vectors.to(next(head.parameters()).device)
     with torch.no_grad():
         logits = head(vectors)
         sure = logits.softmax(1).amax(1)
@@ -124,6 +128,7 @@ def _links(linker: Annotator, name: str, marked: Marked, vectors: "torch.Tensor"
     if len(spans) < 2:
         return document
     head = linker.heads.heads[name]
+    vectors = vectors.to(next(head.parameters()).device)
     units = np.unique(np.concatenate(marked.spans))
     place = [np.searchsorted(units, found) for found in marked.spans]
     label = head.labels.index("link" if "link" in head.labels else "link or tag")
