@@ -48,7 +48,7 @@ def export(
             model.to(torch.float16 if half else torch.float32).save_pretrained(new / folder)
         save_tokenizer(load_tokenizer(str(run / "model")), new)
         write_json(new / SIDECAR, facts)
-        write_card(new, facts)
+        write_card(new, facts, name=out.name)
     return out
 
 
@@ -68,9 +68,9 @@ def downstream(path: Path) -> dict[str, Any]:
     return {"encoders": encoders, "downstream": table}
 
 
-def write_card(folder: Path, facts: dict[str, Any]) -> None:
+def write_card(folder: Path, facts: dict[str, Any], *, name: str) -> None:
     """The card, in Markdown, from the notes."""
     weights = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
     (folder / CARD).write_text(
-        render("electra.md.j2", megabytes=weights / 1e6, name=folder.name, **facts), encoding="utf-8"
+        render("electra.md.j2", megabytes=weights / 1e6, name=name, **facts), encoding="utf-8"
     )

@@ -47,6 +47,7 @@ def test_the_card_says_what_was_read_for_how_long_and_what_it_gives(run, tmp_pat
     call = ["export", str(run), "--out", str(tmp_path / "e"), "--text", "all <samples>", "--licence", "MIT"]
     assert main([*call, "--scores", str(tmp_path / "scores.csv")]) == 0
     card = (tmp_path / "e" / "README.md").read_text()
+    assert card.startswith("# e\n")
     assert "all <samples>" in card
     assert "**Licence**: MIT" in card
     assert "| ncbi-disease, span micro-F1 | 0.610 (0.600 to 0.620) | 0.770 |" in card
