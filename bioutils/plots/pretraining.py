@@ -25,8 +25,10 @@ def pretraining_curves(
     millions = history["tokens"] / 1e6
     left.plot(millions, history["generator_accuracy"], "o-", color=BLUE, markersize=4)
     left.set(xlabel="tokens read (millions)", ylabel="masked tokens filled in rightly", title="Generator")
-    right.plot(millions, history["detection_auc"], "o-", color=VERMILLION, markersize=4, label="AUC")
-    right.plot(millions, history["detection_accuracy"], "s-", color=BLUE, markersize=4, label="accuracy")
+    detects = history.get("train_detection_loss", history["detection_auc"]).notna()  # in a warm start it does not yet
+    after = millions[detects]
+    right.plot(after, history["detection_auc"][detects], "o-", color=VERMILLION, markersize=4, label="AUC")
+    right.plot(after, history["detection_accuracy"][detects], "s-", color=BLUE, markersize=4, label="accuracy")
     right.plot(millions, 1 - history["base_rate"], "--", color=GREY, label="accuracy of calling all original")
     right.axhline(0.5, color=BLACK, linewidth=0.8, linestyle=":", label="AUC of chance")
     right.set(
@@ -110,7 +112,7 @@ def downstream_points(
     filled("table", table["corpus"])
     tasks = table[["corpus", "metric"]].drop_duplicates().itertuples(index=False)
     encoders = list(dict.fromkeys(table["encoder"]))
-    ax = axes_or_new(ax, 8, 0.8 + 0.3 * len(table))
+    ax = axes_or_new(ax, 8, 1.2 + 0.32 * len(table))
     places, names, y = [], [], 0.0
     for corpus, metric in tasks:
         rows = table[(table["corpus"] == corpus) & (table["metric"] == metric)]
@@ -127,8 +129,7 @@ def downstream_points(
             y += 1
         y += 0.7
     ax.set_yticks(places, names)
-    ax.invert_yaxis()
-    ax.set(xlabel="score on the test part", title=title)
+    ax.set(xlabel="score on the test part", title=title, ylim=(y - 1.2, -0.5))
     ax.margins(x=0.12)
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     ax.grid(axis="x")

@@ -71,6 +71,4 @@ def downstream(path: Path) -> dict[str, Any]:
 def write_card(folder: Path, facts: dict[str, Any], *, name: str) -> None:
     """The card, in Markdown, from the notes."""
     weights = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
-    (folder / CARD).write_text(
-        render("electra.md.j2", megabytes=weights / 1e6, name=name, **facts), encoding="utf-8"
-    )
+    (folder / CARD).write_text(render("electra.md.j2", megabytes=weights / 1e6, name=name, **facts), encoding="utf-8")
