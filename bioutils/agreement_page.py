@@ -7,7 +7,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bioutils.corpora.archives import inside
 from bioutils.corpora.conversion import read
 from bioutils.corpora.records import Document
 from bioutils.errors import UsageError, expected
@@ -107,8 +106,7 @@ def read_copies(arguments: Sequence[str]) -> Copies:
         name = name or Path(path).name.split(".")[0]
         if name in found:
             raise UsageError(f"Two annotators are called {name!r}. Name them: first=PATH second=PATH.")
-        source, under = inside(path)
-        found[name] = read(source, under=under)
+        found[name] = read(path)
     if len(found) < 2:
         raise UsageError(expected("annotators", "two or more paths", list(arguments)))
     return align(found)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bioutils.corpora.records import Document
+from bioutils.corpora.records import Document, values_of
 from bioutils.corpora.tags import TokenSpan, to_spans
 from bioutils.corpora.units import unit_places
 from bioutils.errors import UsageError, expected
@@ -55,11 +55,8 @@ def mark(document: Document) -> Marked:
         np.unique(np.concatenate([np.flatnonzero((places[:, 0] < end) & (places[:, 1] > start)) for start, end in s.pieces]))
         for s in document.spans
     ]  # fmt: skip
-    values: dict[str, dict[str, str]] = {span.id: {} for span in document.spans}
-    for remark in document.remarks:
-        if remark.target in values:
-            values[remark.target][remark.type] = remark.value
-    return Marked(document, places, words, spans, [values[span.id] for span in document.spans])
+    values = values_of(document)
+    return Marked(document, places, words, spans, [values.get(span.id, {}) for span in document.spans])
 
 
 def span_labels(marked: Marked, layer: str) -> list[str]:

@@ -389,16 +389,16 @@ def _agree(arguments: argparse.Namespace) -> int:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    from bioutils.corpora.archives import inside
     from bioutils.corpora.conversion import read, write
     from bioutils.corpora.word_json import read_categories
+    from bioutils.files import check_unharmed
 
     to = arguments.to or {".jsonl": "jsonl", ".json": "bioc"}.get(arguments.out.suffix)
     if to is None:
         raise UsageError("Say which format to write: --to mae or --to brat.")
     categories = read_categories(arguments.categories) if arguments.categories else None
-    source, under = inside(arguments.source)
-    documents = read(source, kind=arguments.kind, under=under, categories=categories)
+    check_unharmed([arguments.out], [arguments.source], overwrite=arguments.overwrite)
+    documents = read(arguments.source, kind=arguments.kind, categories=categories)
     lost = write(
         documents, arguments.out, kind=to, task=arguments.task, categories=categories, overwrite=arguments.overwrite
     )
@@ -411,12 +411,11 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 def _annotated(arguments: argparse.Namespace, outputs: Sequence[Path]) -> list:
     from bioutils.annotation_exploration import merged
-    from bioutils.corpora.archives import inside
     from bioutils.corpora.conversion import read
     from bioutils.files import check_unharmed
 
     check_unharmed(outputs, map(Path, arguments.sources), overwrite=arguments.overwrite)
-    return merged([read(source, under=under) for source, under in map(inside, arguments.sources)])
+    return merged([read(source) for source in arguments.sources])
 
 
 def _corpus_report(arguments: argparse.Namespace) -> int:

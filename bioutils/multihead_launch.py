@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bioutils.annotators import Annotator, annotate, annotator_facts, load_annotator, save_annotator
-from bioutils.corpora.archives import inside
 from bioutils.corpora.conversion import read, write
 from bioutils.corpora.pubmed import as_document, numbered, read_abstracts
 from bioutils.corpora.records import Document
@@ -28,9 +27,8 @@ RECORDS = Path("outputs") / "runs.jsonl"
 
 def documents_of(data: Data) -> list[Document]:
     """The annotated documents that a configuration names."""
-    source, under = inside(data.source)
     categories = read_categories(data.categories) if data.categories else None
-    found = read(source, under=under, categories=categories)
+    found = read(data.source, categories=categories)
     found = [d for d in found if d.links] if data.linked_only else found
     if not found:
         raise UsageError(f"{data.source} has no {'linked ' if data.linked_only else ''}document.")

@@ -230,6 +230,8 @@ def test_annotations_are_converted_and_what_was_lost_is_said(tmp_path, capsys):
     assert "spans widened to whole words: no place in words" in capsys.readouterr().out
     assert cli.main(["convert", str(brat), str(tmp_path / "mae")]) == 2
     assert "--to mae or --to brat" in capsys.readouterr().err
+    assert cli.main(["convert", str(brat), str(brat), "--to", "mae", "--overwrite"]) == 2
+    assert "is an input" in capsys.readouterr().err
     assert cli.main(["convert", str(brat), str(tmp_path / "a.jsonl")]) == 0
     assert cli.main(["convert", str(brat), str(tmp_path / "a.jsonl")]) == 2
 

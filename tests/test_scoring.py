@@ -184,7 +184,7 @@ def every_kind(model_dir, encoder_dir, tiny_dataset, tmp_path_factory):
 
     base = tmp_path_factory.mktemp("kinds")
     names = tiny_dataset["train"].features["label"].names
-    settings, spec = TrainingSettings(epochs=3, batch_size=6, max_length=16), FeatureSpec(max_length=16)
+    settings, spec = TrainingSettings(epochs=10, batch_size=6, max_length=16), FeatureSpec(max_length=16)
     call = {"encoder": str(encoder_dir), "settings": settings}
     adapted = train_natively(tiny_dataset, out=base / "lora", lora_rank=2, progress=False, **call)
     found = features_of(tiny_dataset, encoder=str(encoder_dir), spec=spec, folder=base / "cache", progress=False)
@@ -210,7 +210,7 @@ def test_batch_size_order_and_padding_change_no_score(every_kind, kind):
     turned = scorer.score(texts[::-1])[::-1]
     assert abs(together - small).max() < 0.01  # bfloat16, where it is in use
     assert abs(together - turned).max() < 0.01
-    assert np.ptp(together, axis=0).max() > 0.02  # texts do differ
+    assert abs(together[0] - together[1]).max() > 0.02  # texts do differ
 
 
 def test_the_model_that_comes_with_the_project():

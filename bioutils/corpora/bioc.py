@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bioutils.corpora.records import Document, Link, Relation, Remark, Span, check_documents, pmid
+from bioutils.corpora.records import Document, Link, Relation, Remark, Span, check_documents, pmid, values_of
 from bioutils.errors import DataError
 from bioutils.files import atomic_writer, read_json
 
@@ -31,9 +31,7 @@ def write_bioc(documents: Iterable[Document], path: Path | str, *, source: str =
 
 
 def _to_bioc(document: Document) -> dict[str, Any]:
-    infons: dict[str, dict[str, str]] = {}
-    for remark in document.remarks:
-        infons.setdefault(remark.target, {})[remark.type] = remark.value
+    infons = values_of(document)
     passages, offset = [], 0
     rows = [[document.text.count("\n", 0, place) for place in (s.start, s.end)] for s in document.spans]
     by_line = rows == sorted(rows) and all(first == last for first, last in rows)

@@ -54,8 +54,11 @@ def read(
 ) -> list[Document]:
     """The documents of a file, folder or archive in any of FORMATS; what ``write`` changed to fit brat is undone.
 
-    ``under``: only paths that hold this text; ``categories``: names in word JSON. Raises UsageError and DataError.
+    ``source`` may go on inside an archive (``archives.inside``); ``under``: only paths that hold this text; ``categories``: names
+    in word JSON. Raises UsageError and DataError.
     """
+    source, within = inside(source)
+    under = under or within
     kind = kind or kind_of(source)
     if kind not in FORMATS:
         raise UsageError(expected("format", "a known one", kind, available=FORMATS))
@@ -74,8 +77,7 @@ def read(
 def read_part(part: str, *, data_root: Path | str | None = None, sample: bool = False) -> list[Document]:
     """A part of the functional-genomics annotations: a path in their folder, such as ``mae-xml.tar.gz/raw_data/V2 Marked*``, or,
     in that of the sample, ``anna`` or ``bo``."""
-    source, under = inside(find_root("fgen", data_root=data_root, sample=sample) / part)
-    return read(source, under=under)
+    return read(find_root("fgen", data_root=data_root, sample=sample) / part)
 
 
 def write(

@@ -11,7 +11,18 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from bioutils.corpora.archives import read_files
-from bioutils.corpora.records import Document, Link, Remark, Span, check_documents, counts, pmid, same_words, slice_of
+from bioutils.corpora.records import (
+    Document,
+    Link,
+    Remark,
+    Span,
+    check_documents,
+    counts,
+    pmid,
+    same_words,
+    slice_of,
+    values_of,
+)
 from bioutils.errors import DataError
 from bioutils.files import atomic_writer
 
@@ -122,9 +133,7 @@ def to_mae(document: Document, *, task: str) -> str:
     """The file's text. Raises DataError for characters that XML cannot hold."""
     if bad := UNWRITABLE.search(document.text):
         raise DataError(f"{document.id}: the character {bad[0]!r} at {bad.start()} has no place in XML. Take it out.")
-    values: dict[str, dict[str, str]] = {}
-    for remark in document.remarks:
-        values.setdefault(remark.target, {})[remark.type] = remark.value
+    values = values_of(document)
     words = {}
     lines = ['<?xml version="1.0" encoding="UTF-8" ?>', "", f"<{task}>"]
     lines.append(f"<TEXT><![CDATA[{document.text.replace(']]>', ']]]]><![CDATA[>')}]]></TEXT>")

@@ -168,6 +168,14 @@ def mended(document: Document) -> Document:
     return replace(document, spans=spans)
 
 
+def values_of(document: Document) -> dict[str, dict[str, str]]:
+    """Id of a span, relation or link → the values of its remarks by their types; who has none is not there."""
+    found: dict[str, dict[str, str]] = {}
+    for remark in document.remarks:
+        found.setdefault(remark.target, {})[remark.type] = remark.value
+    return found
+
+
 def counts(documents: Iterable[Document]) -> dict[str, Any]:
     """What a check prints: documents, groups, spans and relations by type, discontinuous spans."""
     documents = list(documents)

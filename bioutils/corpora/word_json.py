@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bioutils.corpora.records import Document, Link, Remark, Span, check_documents, pmid, slice_of
+from bioutils.corpora.records import Document, Link, Remark, Span, check_documents, pmid, slice_of, values_of
 from bioutils.errors import DataError
 from bioutils.files import atomic_writer, read_json
 
@@ -126,9 +126,7 @@ def _words(
         for _, target in link.members:
             if target in links:
                 links[target].append(link.id)
-    values: dict[str, dict[str, str]] = {}
-    for remark in document.remarks:
-        values.setdefault(remark.target, {})[remark.type] = remark.value
+    values = values_of(document)
     for span in document.spans:
         if span.type not in names:
             lost[f"spans of {span.type}, which the categories do not name"] += 1
