@@ -47,7 +47,7 @@ def test_old_citation_sets_and_book_chapters(tmp_path):
         ("a.xml", "<html></html>", "PubMed records"),
         ("a.xml", "", "empty"),
         ("a.xml", XML.replace("<PMID>12</PMID>", ""), "Record 2 has no PMID"),
-        ("a.xml.gz", gzip.compress(XML.encode())[:-20], "cut short"),
+        ("a.xml.gz", gzip.compress(XML.encode(), mtime=0)[:-20], "cut short"),
         ("a.jsonl", '{"id": 1, "title": "t", "abstract": "x"}\n{oops\n', r"a\.jsonl:2: Not JSON"),
         ("a.jsonl", '{"id": 1, "title": "t"}\n', r"a\.jsonl:1: Expected the line"),
         ("a.jsonl", '{"id": 1, "title": "t", "sections": ["x"]}\n', r"a\.jsonl:1: Expected text"),
