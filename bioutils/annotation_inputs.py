@@ -15,6 +15,7 @@ from bioutils.corpora.records import Document, values_of
 from bioutils.corpora.tags import TokenSpan, to_spans
 from bioutils.corpora.units import unit_places
 from bioutils.errors import UsageError, expected
+from bioutils.text import sentences
 
 CATEGORY = "category"
 SCHEMES = {"none": "", "BIO": "IOB2", "BIOES": "IOBES"}  # here → in corpora.tags; none: the label alone on every unit
@@ -31,11 +32,13 @@ WORD = re.compile(r"\S+")
 
 class Marked(NamedTuple):
     """A document in units. ``places`` (units, 2): offsets; ``words`` (units,): the number of the word between white space that
-    each is part of; ``spans``: of each span of the document the numbers of its units; ``values``: its attributes."""
+    each is part of; ``sentences`` (units,): that of its sentence; ``spans``: of each span of the document the numbers of its
+    units; ``values``: its attributes."""
 
     document: Document
     places: np.ndarray
     words: np.ndarray
+    sentences: np.ndarray
     spans: list[np.ndarray]
     values: list[dict[str, str]]
 
@@ -45,18 +48,29 @@ class Marked(NamedTuple):
         return [self.document.text[start:end] for start, end in self.places]
 
 
+class Pairs(NamedTuple):
+    """What a link head is asked of a text: the ``units`` (n,) that are marked at all, the number of each one's sentence, and
+    which labels join each two of them, boolean (n, n, labels), symmetric."""
+
+    units: np.ndarray
+    sentences: np.ndarray
+    joined: np.ndarray
+
+
 def mark(document: Document) -> Marked:
     """The units of a document's text and the spans on them; a span that begins or ends inside a unit covers it."""
     text = document.text
     places = np.array(unit_places(text), dtype=int).reshape(-1, 2)
     starts = np.array([match.start() for match in WORD.finditer(text)], dtype=int)
     words = np.searchsorted(starts, places[:, 0], side="right") - 1
+    begins = np.array([sentence.start for sentence in sentences(text)], dtype=int)
+    of_sentence = np.searchsorted(begins, places[:, 0], side="right")
     spans = [
         np.unique(np.concatenate([np.flatnonzero((places[:, 0] < end) & (places[:, 1] > start)) for start, end in s.pieces]))
         for s in document.spans
     ]  # fmt: skip
     values = values_of(document)
-    return Marked(document, places, words, spans, [values.get(span.id, {}) for span in document.spans])
+    return Marked(document, places, words, of_sentence, spans, [values.get(span.id, {}) for span in document.spans])
 
 
 def span_labels(marked: Marked, layer: str) -> list[str]:
@@ -154,8 +168,8 @@ def _values(documents: Sequence[Marked]) -> list[str]:
     return sorted({value for marked in documents for values in marked.values for value in values.values() if value})
 
 
-def link_array(marked: Marked, construction: str, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The units that are marked at all, (n,), and which labels join each two of them, boolean (n, n, labels), symmetric.
+def link_array(marked: Marked, construction: str, labels: Sequence[str]) -> Pairs:
+    """The pairs of a text under a construction.
 
     A unit is joined with itself; who scores pairs takes those above the diagonal.
     """
@@ -179,4 +193,4 @@ def link_array(marked: Marked, construction: str, labels: Sequence[str]) -> tupl
                 [place[target] for _, target in members.members if target in place] or [np.zeros(0, int)]
             )
             found[np.ix_(joined, joined, [name])] = True
-    return units, found
+    return Pairs(units, marked.sentences[units], found)

@@ -133,7 +133,7 @@ def _links(linker: Annotator, name: str, marked: Marked, vectors: "torch.Tensor"
     place = [np.searchsorted(units, found) for found in marked.spans]
     label = head.labels.index("link" if "link" in head.labels else "link or tag")
     with torch.no_grad():
-        joined = head.probabilities(vectors[torch.as_tensor(units)])[..., label]
+        joined = head.probabilities(vectors[torch.as_tensor(units)], marked.sentences[units])[..., label]
     graph = nx.Graph()
     for a, b in combinations(range(len(spans)), 2):
         if spans[a].type != spans[b].type and (chance := joined[np.ix_(place[a], place[b])].mean()) > threshold:

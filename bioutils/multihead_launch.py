@@ -1,4 +1,4 @@
-"""Several heads trained, tested or put to work from a YAML file: ``python -m bioutils.training.multihead CONFIG``."""
+"""Several heads trained, tested, put to work or compared from a YAML file: ``python -m bioutils.training.multihead CONFIG``."""
 
 import argparse
 import json
@@ -17,12 +17,17 @@ from bioutils.corpora.word_json import read_categories
 from bioutils.errors import BioutilsError, UsageError
 from bioutils.files import atomic_path, check_unharmed, write_json
 from bioutils.link_page import link_page
-from bioutils.training.multihead import frozen_vectors, make_task, score, train
+from bioutils.run_analysis import analyse
+from bioutils.run_records import RECORDS as RECORDS_NAME
+from bioutils.run_records import add_record, read_records
+from bioutils.training.multihead import frozen_vectors, train
 from bioutils.training.multihead_config import EXAMPLE, MODES, Config, Data, read_multihead_config
 from bioutils.training.multihead_folds import as_annotator, final_epochs, joint_scores, make_folds, run_folds
+from bioutils.training.multihead_scores import count
+from bioutils.training.multihead_tasks import make_task
 from bioutils.training.results import save_whole
 
-RECORDS = Path("outputs") / "runs.jsonl"
+RECORDS = Path("outputs") / RECORDS_NAME
 
 
 def documents_of(data: Data) -> list[Document]:
@@ -45,17 +50,17 @@ def run_train(config: Config, *, records: Path = RECORDS) -> dict[str, Any]:
     started = time.perf_counter()
     options = {"encoder": model.encoder, "frozen": model.frozen, "balance": folds.balance, "dropout": model.dropout}
     vectors = frozen_vectors(task, encoder=model.encoder, max_length=settings.max_length) if model.frozen else None
-    facts: dict[str, Any] = {"config": as_dict(config), "documents": len(task.documents)}
+    facts: dict[str, Any] = {"documents": len(task.documents)}
+    scores: dict[str, Any] = {}
     if folds.folds:
         parts = make_folds(task, folds=folds.folds, validation=folds.validation, seed=settings.seed)
         result = run_folds(task, parts, settings=settings, vectors=vectors, **options)
-        for name, table in (("history", result.history), ("folds", result.scores)):
-            with atomic_path(out / f"{name}.csv") as path:
-                table.to_csv(path, index=False)
+        result.write(out)
         print(result.table().round(4).to_string())
         for label, n in result.unseen.items():
             print(f"{label}: in the test part of {n} fold{'s' if n > 1 else ''}, in its training part nowhere")
-        facts |= {"folds": json.loads(result.table().to_json(orient="index")), "epochs": list(result.epochs)}
+        scores = json.loads(result.table().to_json(orient="index"))
+        facts |= {"epochs": list(result.epochs), "unseen": result.unseen}
         settings = replace(settings, epochs=final_epochs(result), patience=0)
     if folds.final:
         rows = range(len(task.documents))
@@ -67,25 +72,20 @@ def run_train(config: Config, *, records: Path = RECORDS) -> dict[str, Any]:
         known = rows if folds.folds else [i for i in rows if i not in set(held.tolist())]
         done = train(task, known, held, settings=settings, vectors=vectors, last=bool(folds.folds), **options)
         annotator = as_annotator(task, done, encoder=model.encoder, max_length=settings.max_length)
-        notes = annotator_facts(annotator, encoder=model.encoder) | facts
+        notes = (
+            annotator_facts(annotator, encoder=model.encoder) | {"config": as_dict(config), "scores": scores} | facts
+        )
         save_whole(out / "model", notes, save_annotator(annotator, trained_encoder=not model.frozen))
         print(out / "model")
     facts["seconds"] = round(time.perf_counter() - started, 1)
-    write_json(out / "scores.json", facts)
-    record(facts | {"name": out.name, "folder": str(out)}, records)
-    return facts
+    write_json(out / "scores.json", {"config": as_dict(config), "scores": scores} | facts)
+    add_record(records, name=out.name, folder=out, parameters=as_dict(config), scores=scores, **facts)
+    return {"scores": scores} | facts
 
 
 def as_dict(config: Config) -> dict[str, Any]:
     """The configuration as it can be written down."""
     return {key: value for key, value in asdict(config).items() if value is not None}
-
-
-def record(facts: dict[str, Any], path: Path) -> None:
-    """Appends a line to the record of all runs: a run is never written over another's."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps({"finished": time.strftime("%Y-%m-%dT%H:%M:%S"), **facts}, ensure_ascii=False) + "\n")
 
 
 def run_test(config: Config) -> dict[str, Any]:
@@ -96,7 +96,8 @@ def run_test(config: Config) -> dict[str, Any]:
     specs = [head.spec for head in annotator.heads.heads.values()]
     task = make_task(documents, specs, labels=annotator.labels)
     vectors = annotator.vectors(task.documents)
-    found = {"heads": score(task, range(len(task.documents)), annotator.heads, vectors)}
+    counts = count(task, range(len(task.documents)), annotator.heads, vectors)
+    found = {"heads": {name: head.scores for name, head in counts.items()}}
     if annotator.head("category"):
         found["joint"] = joint_scores([m.document for m in task.documents], annotator, _linker(config))[0]
     write_json(Path(config.out) / "test.json", found)
@@ -134,6 +135,18 @@ def run_deploy(config: Config, *, overwrite: bool = False) -> Path:
     return out
 
 
+def run_analyse(config: Config) -> Path:
+    """The recorded runs compared, into the file's ``out``; the report is printed too."""
+    if config.analyse is None:
+        raise UsageError("To analyse, the file needs analyse.")
+    call = config.analyse
+    records = read_records(call.records or RECORDS, names=call.runs)
+    report = analyse(records, config.out, by=call.by, heads=call.heads, metric=call.metric, combine=call.combine)
+    print(report.read_text(encoding="utf-8"))
+    print(report)
+    return report
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command's exit code: 0 done, 1 the work failed, 2 the call is wrong."""
     parser = argparse.ArgumentParser(
@@ -150,6 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
             run_train(config)
         elif call.mode == "test":
             run_test(config)
+        elif call.mode == "analyse":
+            run_analyse(config)
         else:
             run_deploy(config, overwrite=call.overwrite)
     except BioutilsError as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bioutils import __version__
 from bioutils.errors import UsageError, expected
 from bioutils.files import atomic_path, atomic_writer, read_json, write_json
+from bioutils.run_records import RECORDS, add_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,13 @@ class Run:
     def model_dir(self) -> Path:
         """Where 03 saves its model and the later notebooks find it."""
         return self.folder.parent / "03_finetune_with_trainer" / "model"
+
+    @property
+    def records(self) -> Path:
+        """The record of all runs: ``outputs/runs.jsonl``; beside the run's folder where it lies elsewhere."""
+        outputs = project_root() / "outputs"
+        inside = self.folder.resolve().is_relative_to(outputs.resolve())
+        return (outputs if inside else self.folder.parent) / RECORDS
 
     def path(self, name: str) -> Path:
         """A path in the run's folder, its parent made. Raises UsageError for one that leads out of it."""
@@ -100,10 +108,12 @@ class Run:
         return self.folder / f"{name}.html"
 
     def finished(self) -> "pd.DataFrame":
-        """The files this run wrote with their sizes, and the seconds it took logged as ``seconds``."""
+        """The files this run wrote with their sizes; logs the seconds it took as ``seconds`` and adds its line to the record."""
         import pandas as pd
 
         self.log(seconds=round(time.time() - self.started, 1))
+        metrics = read_json(self.folder / "metrics.json")
+        add_record(self.records, name=self.name, folder=self.folder, parameters=self.parameters, scores=metrics)
         files = sorted(p for p in self.folder.rglob("*") if p.is_file() and not p.name.startswith("."))
         rows = [(p.relative_to(self.folder).as_posix(), round(p.stat().st_size / 1000, 1)) for p in files]
         return pd.DataFrame(rows, columns=["file", "kB"])

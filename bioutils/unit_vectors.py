@@ -47,20 +47,21 @@ class UnitVectors:
         which = torch.cat([torch.full((len(p),), i) for i, p in enumerate(places)])
         return hidden[which.to(device), torch.cat(places).to(device)]
 
-    def all(self) -> "list[torch.Tensor]":
-        """Of every text, on the CPU, without gradients."""
+    def all(self, texts: Sequence[int] | None = None) -> "list[torch.Tensor]":
+        """Of every text, on the CPU, without gradients; or of these texts alone, the others' being empty."""
         import torch
 
         keep_freed_memory()
         self.encoder.eval()
         found: list[torch.Tensor] = [torch.empty(0)] * len(self.rows)
         n_tokens = [sum(len(self.inputs.input_ids[row]) for row in rows) for rows in self.rows]
-        order = sorted(range(len(n_tokens)), key=n_tokens.__getitem__)  # texts of like length together: little padding
+        read = range(len(n_tokens)) if texts is None else texts
+        order = sorted(read, key=n_tokens.__getitem__)  # texts of like length together: little padding
         with torch.no_grad(), autocast():
             for start in range(0, len(order), 8):
-                texts = order[start : start + 8]
-                vectors = self(texts).float().cpu()
-                sizes = [sum(len(self.inputs.words[row]) for row in self.rows[i]) for i in texts]
-                for i, part in zip(texts, vectors.split(sizes), strict=True):
+                batch = order[start : start + 8]
+                vectors = self(batch).float().cpu()
+                sizes = [sum(len(self.inputs.words[row]) for row in self.rows[i]) for i in batch]
+                for i, part in zip(batch, vectors.split(sizes), strict=True):
                     found[i] = part
         return found

@@ -44,6 +44,7 @@ def test_units_words_and_spans():
     assert [units.tolist() for units in marked.spans] == [[0, 1, 2], [2], [5, 6, 7], [9]]
     assert marked.values[1] == {"kind": "suppressor", "role": "target"}
     assert mark(Document("e", "")).places.shape == (0, 2)
+    assert mark(Document("d", "Loss of p53. It grew. It fell.")).sentences.tolist() == [1] * 4 + [2] * 3 + [3] * 3
 
 
 def test_layers():
@@ -84,7 +85,7 @@ def test_tags_on_units(scheme, expected):
 def test_links_between_units_against_a_loop_over_pairs(construction):
     marked = mark(DOCUMENT)
     labels = link_labels([marked], construction)
-    units, found = link_array(marked, construction, labels)
+    units, _, found = link_array(marked, construction, labels)
     assert units.tolist() == [0, 1, 2, 5, 6, 7, 9]
     assert np.array_equal(found, found.transpose(1, 0, 2))
     in_link = set(marked.spans[0]) | set(marked.spans[2])
@@ -105,7 +106,7 @@ def test_links_between_units_against_a_loop_over_pairs(construction):
 
 
 def test_a_document_without_marks():
-    units, found = link_array(mark(Document("e", "Nothing here.")), "link_only", ("link",))
+    units, _, found = link_array(mark(Document("e", "Nothing here.")), "link_only", ("link",))
     assert units.shape == (0,)
     assert found.shape == (0, 0, 1)
     with pytest.raises(UsageError, match="construction"):

@@ -43,14 +43,20 @@ def test_train_test_deploy(config, capsys, monkeypatch):
     path = str(folder / "config.yaml")
     assert main([path]) == 0
     scores = json.loads((folder / "tags" / "scores.json").read_text())
-    assert set(scores["folds"]) == {"category", "effect", "link", "mean"}
+    assert set(scores["scores"]) == {"category", "effect", "link", "mean"}
     assert len(scores["epochs"]) == 2
     assert (folder / "tags" / "history.csv").read_text().count("\n") == 1 + 2 * 2 * 2 * 3  # folds, epochs, parts, heads
     assert main([path]) == 0
     records = [json.loads(line) for line in (folder / "outputs" / "runs.jsonl").read_text().splitlines()]
     assert [r["name"] for r in records] == ["tags", "tags"]  # one a run, none overwritten
-    assert records[0]["config"]["model"]["heads"]["effect"]["scheme"] == "BIO"
+    assert records[0]["parameters"]["model"]["heads"]["effect"]["scheme"] == "BIO"
     assert load_annotator(folder / "tags" / "model").head("EFFECT") == "effect"
+    compare = folder / "compare.yaml"
+    compare.write_text(yaml.safe_dump({"out": str(folder / "analysis"), "analyse": {"heads": ["effect", "link"]}}))
+    capsys.readouterr()
+    assert main([str(compare), "--mode", "analyse"]) == 0
+    assert "| all (mean) |" in capsys.readouterr().out
+    assert (folder / "analysis" / "tags-labels.csv").is_file()
     capsys.readouterr()
     assert main([path, "--mode", "test"]) == 0
     tested = json.loads((folder / "tags" / "test.json").read_text())

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,6 +7,7 @@ import pandas as pd
 import pytest
 
 from bioutils.errors import UsageError
+from bioutils.run_records import read_records
 from bioutils.runs import start_run
 
 
@@ -77,6 +79,21 @@ def test_finished_lists_the_files(run):
     run.note(data_version="v1")
     assert "metrics.json" in run.finished()["file"].tolist()
     assert json.loads((run.folder / "config.json").read_text())["data_version"] == "v1"
+
+
+def test_a_finished_run_is_on_record(run, monkeypatch):
+    run.log(f1=0.5)
+    run.finished()
+    run.finished()
+    records = read_records(run.folder.parent / "runs.jsonl")
+    assert [(r["name"], r["folder"], r["parameters"]["epochs"], r["scores"]["f1"]) for r in records] == [
+        ("03_x", str(run.folder), 2, 0.5)
+    ] * 2
+    monkeypatch.setattr("bioutils.runs.project_root", lambda: run.folder.parents[1])
+    assert run.records == run.folder.parent / "runs.jsonl"  # not within outputs
+    monkeypatch.setattr("bioutils.runs.project_root", lambda: run.folder)
+    inside = replace(run, folder=run.folder / "outputs" / "quick" / "03_x")
+    assert inside.records == run.folder / "outputs" / "runs.jsonl"
 
 
 def test_a_page_in_a_frame_stays_in_it(recwarn):

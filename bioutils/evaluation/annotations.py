@@ -71,10 +71,17 @@ def span_counts(gold: np.ndarray, predicted: np.ndarray, labels: Sequence[str], 
     return Counts(right, extra, missed, extra + missed)
 
 
-def pair_counts(gold: np.ndarray, predicted: np.ndarray) -> Counts:
-    """Of pairs above the diagonal of (n, n, labels), all labels together."""
-    i, j = np.triu_indices(len(gold), 1)
-    return word_counts(gold[i, j].astype(bool), predicted[i, j].astype(bool))
+def label_counts(gold: np.ndarray, predicted: np.ndarray, n_labels: int) -> list[Counts]:
+    """As ``word_counts``, label by label."""
+    if gold.ndim == 1:
+        gold, predicted = (answers[:, None] == np.arange(1, n_labels + 1) for answers in (gold, predicted))
+    right, extra, missed = ((gold & predicted).sum(0), (predicted & ~gold).sum(0), (gold & ~predicted).sum(0))
+    return [Counts(int(r), int(e), int(m), int(e + m)) for r, e, m in zip(right, extra, missed, strict=True)]
+
+
+def pairs_of(found: np.ndarray) -> np.ndarray:
+    """The pairs above the diagonal of (n, n, labels), booleans (pairs, labels)."""
+    return found[np.triu_indices(len(found), 1)].astype(bool)
 
 
 class Entity(NamedTuple):

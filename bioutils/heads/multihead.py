@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from bioutils.annotation_inputs import CONSTRUCTIONS, SCHEMES
+from bioutils.annotation_inputs import CONSTRUCTIONS, SCHEMES, Pairs
 from bioutils.errors import UsageError, expected
 from bioutils.heads.crf import CRF
 
@@ -23,6 +23,7 @@ KINDS = {
     "crf": "one label a unit, the best path through the text (scheme BIO or BIOES)",
     "link": "pairs of marked units: sigmoids",
 }
+FAR = 2  # sentences apart, and more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,7 @@ class HeadSpec:
     scheme: str = "none"
     hidden: bool = False  # a hidden layer of √(in · out) units between
     weight: float = 1.0  # of its loss in the sum
+    apart: bool = False  # a link head is told too how many sentences lie between the two: 0, 1, or more
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -49,6 +51,8 @@ class HeadSpec:
             raise UsageError(f"The head {self.name} joins units: it has no scheme. Leave it out.")
         if self.kind == "crf" and self.scheme == "none":
             raise UsageError(f"The head {self.name} is a CRF, which needs a scheme: BIO or BIOES.")
+        if self.apart and self.kind != "link":
+            raise UsageError(f"The head {self.name} joins no units: apart is for heads of kind link. Leave it out.")
         if not self.weight > 0:
             raise UsageError(expected(f"weight of head {self.name}", "above 0", self.weight))
 
@@ -135,7 +139,7 @@ class LinkHead(nn.Module):
     """A logit for every pair of units and each label, by one layer over the two vectors laid end to end.
 
     The layer's product splits into one for the first and one for the second of a pair, so that n vectors take 2 n products and
-    the n² pairs a sum: W·[a; b] = W₁·a + W₂·b.
+    the n² pairs a sum: W·[a; b] = W₁·a + W₂·b. Where asked for, a vector for the sentences between the two is added.
     """
 
     def __init__(self, spec: HeadSpec, width: int, labels: Sequence[str], *, dropout: float = 0.1):
@@ -143,20 +147,27 @@ class LinkHead(nn.Module):
         self.spec, self.labels = spec, tuple(labels)
         outputs = max(1, round((2 * width * len(labels)) ** 0.5)) if spec.hidden else len(labels)
         self.first, self.second = nn.Linear(width, outputs), nn.Linear(width, outputs, bias=False)
+        self.between = nn.Embedding(FAR + 1, outputs) if spec.apart else None
         self.top = (
             nn.Sequential(nn.ReLU(), nn.Dropout(dropout), nn.Linear(outputs, len(labels))) if spec.hidden else None
         )
         self.register_buffer("weights", torch.ones(len(labels)))
 
-    def balance(self, targets: Sequence[np.ndarray], balance: float) -> None:
-        """Sets the weight of joined pairs by how often they stand in the training targets (n, n, labels)."""
-        pairs = [t[np.triu_indices(len(t), 1)] for t in targets]
+    def balance(self, targets: Sequence[Pairs], balance: float) -> None:
+        """Sets the weight of joined pairs by how often they stand in the training targets."""
+        pairs = [t.joined[np.triu_indices(len(t.units), 1)] for t in targets]
         found = positive_weights(sum(p.sum(0) for p in pairs), sum(map(len, pairs)), balance)
         self.weights = torch.as_tensor(found, dtype=torch.float32, device=self.weights.device)
 
-    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Logits (n, n, labels) of n units' vectors, in float32; only those above the diagonal mean something."""
+    def forward(self, vectors: torch.Tensor, sentences: np.ndarray) -> torch.Tensor:
+        """Logits (n, n, labels) of n units' vectors, in float32; only those above the diagonal mean something.
+
+        ``sentences`` (n,): the number of each unit's sentence.
+        """
         found = self.first(vectors)[:, None] + self.second(vectors)[None]
+        if self.between is not None:
+            number = torch.as_tensor(sentences, device=vectors.device)
+            found = found + self.between((number[:, None] - number[None]).abs().clamp(max=FAR))
         return (found if self.top is None else self.top(found)).float()
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -167,10 +178,10 @@ class LinkHead(nn.Module):
         return binary_cross_entropy_with_logits(logits[i, j], target[i, j].float(), pos_weight=self.weights)
 
     @torch.no_grad()
-    def probabilities(self, vectors: torch.Tensor) -> np.ndarray:
+    def probabilities(self, vectors: torch.Tensor, sentences: np.ndarray) -> np.ndarray:
         """(n, n, labels), the same for both orders of a pair."""
         upper = torch.ones(len(vectors), len(vectors), device=vectors.device).triu(1)
-        found = torch.sigmoid(self(vectors)) * upper[..., None]
+        found = torch.sigmoid(self(vectors, sentences)) * upper[..., None]
         return (found + found.transpose(0, 1)).cpu().numpy()
 
 
@@ -194,7 +205,7 @@ class HeadSet(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """The loss of each head (nats, unweighted) on the units of some texts: vectors (units, width), sizes a text.
 
-        ``targets``: head → a text's target each; of a link head (units, joined) as ``link_array`` gives them.
+        ``targets``: head → a text's target each; of a link head its ``Pairs``.
         """
         vectors = self.dropout(vectors)
         texts = vectors.split(list(sizes))
@@ -205,14 +216,13 @@ class HeadSet(nn.Module):
                 found[name] = head.loss(head(vectors), target, sizes)
                 continue
             sums, n_pairs = [], 0
-            for text, (units, joined) in zip(texts, targets[name], strict=True):
+            for text, (units, sentences, joined) in zip(texts, targets[name], strict=True):
                 n = len(units) * (len(units) - 1) // 2
                 if n:
-                    sums.append(
-                        n * head.loss(head(text[torch.as_tensor(units)]), torch.as_tensor(joined, device=text.device))
-                    )
+                    logits = head(text[torch.as_tensor(units)], sentences)
+                    sums.append(n * head.loss(logits, torch.as_tensor(joined, device=text.device)))
                     n_pairs += n
-            found[name] = sum(sums) / n_pairs if n_pairs else head(vectors[:1]).sum() * 0
+            found[name] = sum(sums) / n_pairs if n_pairs else head(vectors[:1], np.zeros(1, dtype=int)).sum() * 0
         return found
 
     def total(self, losses: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -222,8 +232,7 @@ class HeadSet(nn.Module):
     def balance(self, targets: Mapping[str, Sequence[Any]], balance: float) -> None:
         """Sets every head's weights of labels; ``balance`` from 0 (none) to 1 (full)."""
         for name, head in self.heads.items():
-            found = [t[1] for t in targets[name]] if isinstance(head, LinkHead) else targets[name]
-            head.balance(found, balance)
+            head.balance(targets[name], balance)
 
     def facts(self) -> dict[str, Any]:
         """What a folder must say to build the same set again."""

@@ -49,12 +49,12 @@ def axes_or_new(ax: "Axes | None", width: float, height: float) -> "Axes":
     return new_axes(width, height)[0] if ax is None else ax
 
 
-def new_axes(width: float, height: float, columns: int = 1) -> "np.ndarray":
-    """The Axes, side by side, of a new figure of that size (inches) in the house style."""
+def new_axes(width: float, height: float, columns: int = 1, rows: int = 1) -> "np.ndarray":
+    """The Axes, side by side and row by row, of a new figure of that size (inches) in the house style."""
     import matplotlib.pyplot as plt
 
     use_style()
-    return plt.subplots(1, columns, figsize=(width, height), layout="constrained", squeeze=False)[1][0]
+    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)[1].ravel()
 
 
 def readable(name: str) -> str:

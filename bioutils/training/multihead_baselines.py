@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bioutils.annotation_inputs import Marked, runs
+from bioutils.annotation_inputs import runs
 from bioutils.corpora.tags import from_spans, to_spans
 from bioutils.errors import UsageError, expected
-from bioutils.evaluation.annotations import NOTHING, by_word, of_labels, pair_counts, span_counts, word_counts
+from bioutils.evaluation.annotations import NOTHING, by_word, of_labels, pairs_of, span_counts, word_counts
 from bioutils.evaluation.tag_baselines import FeatureCRF, Gazetteer, TagBaseline
-from bioutils.text import sentences
-from bioutils.training.multihead import MultiheadTask
 from bioutils.training.multihead_folds import Fold
+from bioutils.training.multihead_tasks import MultiheadTask
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,9 +39,10 @@ def baseline_folds(task: MultiheadTask, folds: Sequence[Fold], *, tagger: str = 
             total = NOTHING
             if spec.kind == "link":
                 for i in fold.test:
-                    units, joined = task.targets[spec.name][i]
-                    there = same_sentence(task.documents[i], units)
-                    total += pair_counts(joined, np.repeat(there[:, :, None], joined.shape[2], axis=2))
+                    _, sentences, joined = task.targets[spec.name][i]
+                    there = sentences[:, None] == sentences[None]
+                    answers = np.repeat(there[:, :, None], joined.shape[2], axis=2)
+                    total += word_counts(pairs_of(joined), pairs_of(answers))
                 rows.append({"fold": number, "head": spec.name} | total.scores)
                 continue
             spans = NOTHING
@@ -56,13 +56,6 @@ def baseline_folds(task: MultiheadTask, folds: Sequence[Fold], *, tagger: str = 
                 spans += span_counts(gold, answers, labels)
             rows.append({"fold": number, "head": spec.name} | total.scores | {"span_f1": spans.scores["f1"]})
     return pd.DataFrame(rows)
-
-
-def same_sentence(marked: Marked, units: np.ndarray) -> np.ndarray:
-    """Which of the units stand in one sentence, boolean (n, n)."""
-    starts = np.array([span.start for span in sentences(marked.document.text)])
-    number = np.searchsorted(starts, marked.places[units, 0], side="right")
-    return number[:, None] == number[None]
 
 
 def _fitted(task: MultiheadTask, head: str, rows: Sequence[int], tagger: str) -> TagBaseline:

@@ -13,7 +13,7 @@ from bioutils.heads.multihead import HeadSpec
 from bioutils.training.arguments import TrainingSettings, read_config
 from bioutils.training.multihead import FINE_TUNED, FROZEN
 
-MODES = ("train", "test", "deploy")
+MODES = ("train", "test", "deploy", "analyse")
 EXAMPLE = """example of CONFIG:
   out: outputs/tags                # folder of the model and its records
   data:
@@ -27,7 +27,7 @@ EXAMPLE = """example of CONFIG:
       category: {kind: single_label, layer: category}
       context: {kind: single_label, layer: CONTEXT}
       effect: {kind: crf, layer: EFFECT, scheme: BIO}
-      link: {kind: link, layer: link_only, hidden: true}
+      link: {kind: link, layer: link_only, hidden: true, apart: true}
   training:                        # the fields of TrainingSettings, and
     epochs: 40
     balance: 0.5                   # of labels: 0 none, 1 full
@@ -39,6 +39,12 @@ EXAMPLE = """example of CONFIG:
     inputs: [abstracts.xml]        # for --mode deploy
     out: tagged.html               # or .jsonl, .json (BioC), a folder with to: brat or to: mae
     linker: outputs/links          # another model for the links
+  analyse:                         # for --mode analyse: recorded runs compared, into out
+    runs: [tags, tags-crf]         # names or folders; left out: all that were trained by folds
+    by: [training.balance]         # parameters to show; left out: those in which the runs differ
+    heads: [category, effect]      # left out: all
+    metric: f1                     # or precision, recall, accuracy, loss
+    combine: mean                  # of heads; or geometric, sum
 """
 
 
@@ -84,6 +90,18 @@ class Deploy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Analyse:
+    """Which recorded runs to compare, and by what."""
+
+    runs: list[str] = field(default_factory=list)
+    by: list[str] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
+    metric: str = "f1"
+    combine: str = "mean"
+    records: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Config:
     """The whole file."""
 
@@ -94,6 +112,7 @@ class Config:
     folds: Folds = field(default_factory=Folds)
     test: Data | None = None
     deploy: Deploy | None = None
+    analyse: Analyse | None = None
 
 
 def read_multihead_config(path: Path | str) -> Config:
@@ -111,7 +130,7 @@ def from_mapping(raw: Mapping[str, Any]) -> Config:
     if not isinstance(raw.get("out"), str) or not raw["out"]:
         raise UsageError(expected("out", "a folder for the run", raw.get("out")))
     found: dict[str, Any] = {"out": raw["out"]}
-    for name, kind in (("data", Data), ("test", Data), ("deploy", Deploy)):
+    for name, kind in (("data", Data), ("test", Data), ("deploy", Deploy), ("analyse", Analyse)):
         if name in raw:
             found[name] = _filled(name, kind, raw[name])
     if "model" in raw:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,11 @@ from bioutils.device import choose_device
 from bioutils.encoders import load_encoder, load_tokenizer
 from bioutils.errors import UsageError, expected
 from bioutils.evaluation.annotations import NOTHING, Counts, gold_entities, joint_counts
+from bioutils.files import atomic_path
+from bioutils.run_records import HISTORY, LABELS
 from bioutils.training.arguments import TrainingSettings
-from bioutils.training.multihead import FINE_TUNED, FROZEN, MultiheadTask, Trained, frozen_vectors, outputs, train
+from bioutils.training.multihead import FINE_TUNED, FROZEN, Trained, frozen_vectors, train
+from bioutils.training.multihead_tasks import MultiheadTask, outputs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,11 +38,12 @@ class Fold:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """``scores``: a row a fold and head at the chosen epoch, on the fold's test part; ``history``: a row a fold, epoch, part
-    ("validation", "test") and head; ``epochs``: the chosen one of each fold; ``unseen``: labels that a fold's training part
-    lacks, counted."""
+    """``scores``: a row a fold and head at the chosen epoch, on the fold's test part; ``labels``: the same label by label;
+    ``history``: a row a fold, epoch, part ("validation", "test") and head; ``epochs``: the chosen one of each fold; ``unseen``:
+    labels that a fold's training part lacks, counted."""
 
     scores: "pd.DataFrame"
+    labels: "pd.DataFrame"
     history: "pd.DataFrame"
     epochs: tuple[int, ...]
     unseen: dict[str, int]
@@ -59,6 +64,12 @@ class FoldResult:
             found["peeked"].mean(),
         ]
         return found
+
+    def write(self, folder: Path) -> None:
+        """The three tables into a folder, as CSV: ``folds.csv`` (the scores), ``labels.csv`` and ``history.csv``."""
+        for name, table in (("folds.csv", self.scores), (LABELS, self.labels), (HISTORY, self.history)):
+            with atomic_path(folder / name) as path:
+                table.to_csv(path, index=False)
 
 
 def make_folds(task: MultiheadTask, *, folds: int = 4, validation: float = 0.1, seed: int = 0) -> list[Fold]:
@@ -91,7 +102,7 @@ def run_folds(
     started = time.perf_counter()
     if frozen and vectors is None:
         vectors = frozen_vectors(task, encoder=encoder, max_length=settings.max_length)
-    scores, history, epochs = [], [], []
+    scores, labels, history, epochs = [], [], [], []
     for number, fold in enumerate(tqdm(folds, unit=" folds", disable=None if progress else True)):
         own = replace(settings, seed=settings.seed + number)
         done = train(
@@ -101,9 +112,10 @@ def run_folds(
         history.append(done.history.assign(fold=number))
         chosen = (done.history["part"] == "test") & (done.history["epoch"] == done.best_epoch)
         scores.append(done.history[chosen].assign(fold=number))
+        labels.append(done.labels[done.labels["part"] == "test"].assign(fold=number))
         epochs.append(done.best_epoch)
     return FoldResult(
-        pd.concat(scores, ignore_index=True), pd.concat(history, ignore_index=True), tuple(epochs),
+        *(pd.concat(found, ignore_index=True) for found in (scores, labels, history)), tuple(epochs),
         unseen_labels(task, folds), time.perf_counter() - started,
     )  # fmt: skip
 

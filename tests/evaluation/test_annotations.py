@@ -11,7 +11,7 @@ from bioutils.evaluation.annotations import (
     joint_counts,
     mean_f1,
     of_labels,
-    pair_counts,
+    pairs_of,
     span_counts,
     word_counts,
 )
@@ -48,7 +48,9 @@ def test_words_spans_and_pairs_counted():
     assert span_counts(gold, gold, ["a", "b"]) == Counts(2, 0, 0, 0)
     gold, found = np.zeros((3, 3, 1), bool), np.zeros((3, 3, 1), bool)
     gold[0, 1] = gold[1, 0] = gold[2, 2] = found[0, 1] = found[0, 2] = True
-    assert pair_counts(gold, found) == Counts(1, 1, 0, 1)  # the diagonal and what is below do not count
+    assert word_counts(pairs_of(gold), pairs_of(found)) == Counts(
+        1, 1, 0, 1
+    )  # the diagonal and what is below do not count
 
 
 def test_a_link_counts_only_when_its_ends_do():

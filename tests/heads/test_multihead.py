@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from bioutils.annotation_inputs import Pairs
 from bioutils.errors import UsageError
 from bioutils.heads.multihead import HeadSet, HeadSpec, LabelHead, LinkHead, label_weights, positive_weights
 
@@ -20,7 +21,10 @@ def targets(seed: int = 0):
     return {
         "tags": [rng.integers(0, 3, n) for n in SIZES], "many": [rng.random((n, 3)) < 0.4 for n in SIZES],
         "path": [np.array([1, 2, 0]), np.array([0, 1, 2, 2, 0])],
-        "link": [(np.array([0, 2]), joined[0]), (np.array([0, 1, 2, 4]), joined[1])],
+        "link": [
+            Pairs(np.array([0, 2]), np.array([1, 1]), joined[0]),
+            Pairs(np.array([0, 1, 2, 4]), np.array([1, 1, 2, 9]), joined[1]),
+        ],
     }  # fmt: skip
 
 
@@ -55,7 +59,7 @@ def test_losses_against_a_plain_computation(heads, balance):
     expected = binary_cross_entropy_with_logits(many(vectors), truth, pos_weight=weights)
     assert losses["many"].item() == pytest.approx(expected.item(), rel=1e-5)
     one_by_one, positive = [], np.zeros(2)
-    for text, (units, joined) in zip(vectors.split(SIZES), found["link"], strict=True):
+    for text, (units, _, joined) in zip(vectors.split(SIZES), found["link"], strict=True):
         for i in range(len(units)):
             for j in range(i + 1, len(units)):
                 pair = torch.cat([text[units[i]], text[units[j]]])
@@ -88,16 +92,19 @@ def test_every_parameter_is_trained_and_every_gradient_is_zeroed(heads):
     assert all(torch.allclose(a, b) for a, b in zip(*gradients, strict=True))  # earlier: they piled up
 
 
-@pytest.mark.parametrize("hidden", [False, True])
-def test_pairs_at_once_equal_pairs_one_by_one(hidden):
+@pytest.mark.parametrize(("hidden", "apart"), [(False, False), (True, False), (False, True), (True, True)])
+def test_pairs_at_once_equal_pairs_one_by_one(hidden, apart):
     torch.manual_seed(1)
-    head = LinkHead(HeadSpec(name="l", kind="link", layer="link_only", hidden=hidden), 6, ("link",), dropout=0.1).eval()
+    spec = HeadSpec(name="l", kind="link", layer="link_only", hidden=hidden, apart=apart)
+    head, sentences = LinkHead(spec, 6, ("link",), dropout=0.1).eval(), np.array([1, 1, 2, 2, 2, 7, 8])
     vectors = torch.randn(7, 6)
-    found = head.probabilities(vectors)
+    found = head.probabilities(vectors, sentences)
     whole = torch.cat([head.first.weight, head.second.weight], 1)
     for i in range(7):
         for j in range(i + 1, 7):
             logit = whole @ torch.cat([vectors[i], vectors[j]]) + head.first.bias
+            if apart:
+                logit = logit + head.between.weight[min(2, sentences[j] - sentences[i])]
             logit = head.top(logit) if hidden else logit
             assert found[i, j] == pytest.approx(torch.sigmoid(logit).detach().numpy(), abs=1e-6)
             assert np.array_equal(found[i, j], found[j, i])
@@ -106,12 +113,15 @@ def test_pairs_at_once_equal_pairs_one_by_one(hidden):
 
 def test_texts_without_pairs_cost_nothing(heads):
     nothing = targets() | {
-        "link": [(np.zeros(0, int), np.zeros((0, 0, 2), bool)), (np.array([1]), np.ones((1, 1, 2), bool))]
+        "link": [
+            Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 0, 2), bool)),
+            Pairs(np.array([1]), np.array([1]), np.ones((1, 1, 2), bool)),
+        ]
     }
     losses = heads.loss(torch.randn(8, 6), SIZES, nothing)
     assert losses["link"].item() == 0
     losses["link"].backward()
-    assert heads.heads["link"].probabilities(torch.zeros(0, 6)).shape == (0, 0, 2)
+    assert heads.heads["link"].probabilities(torch.zeros(0, 6), np.zeros(0, int)).shape == (0, 0, 2)
 
 
 def test_answers(heads):
@@ -131,6 +141,7 @@ def test_answers(heads):
         ({"kind": "link"}, "layer of head tags"),
         ({"kind": "link", "layer": "link_only", "scheme": "BIO"}, "has no scheme"),
         ({"weight": 0.0}, "weight of head tags"),
+        ({"apart": True}, "for heads of kind link"),
     ],
 )
 def test_impossible_heads(change, message):

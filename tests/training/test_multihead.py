@@ -14,8 +14,9 @@ from bioutils.encoders import load_encoder, load_tokenizer
 from bioutils.errors import DataError, UsageError
 from bioutils.heads.multihead import HeadSpec
 from bioutils.training.arguments import TrainingSettings
-from bioutils.training.multihead import frozen_vectors, make_task, train
+from bioutils.training.multihead import frozen_vectors, train
 from bioutils.training.multihead_folds import as_annotator, final_epochs, joint_scores, make_folds, run_folds
+from bioutils.training.multihead_tasks import make_task
 from bioutils.training.results import save_whole
 from bioutils.unit_vectors import UnitVectors
 

@@ -1,15 +1,13 @@
 import numpy as np
 import pytest
 
-from bioutils.annotation_inputs import mark
 from bioutils.corpora import project_data
 from bioutils.corpora.mae import read_mae
-from bioutils.corpora.records import Document
 from bioutils.errors import UsageError
 from bioutils.heads.multihead import HeadSpec
-from bioutils.training.multihead import make_task
-from bioutils.training.multihead_baselines import baseline_folds, same_sentence
+from bioutils.training.multihead_baselines import baseline_folds
 from bioutils.training.multihead_folds import Fold, make_folds
+from bioutils.training.multihead_tasks import make_task
 
 SPECS = (
     HeadSpec(name="category", kind="single_label", layer="category"),
@@ -22,14 +20,6 @@ SPECS = (
 @pytest.fixture(scope="module")
 def task():
     return make_task(read_mae(project_data() / "sample" / "mae" / "anna"), SPECS)
-
-
-def test_units_of_one_sentence():
-    marked = mark(Document("d", "Loss of p53. It grew. It fell."))
-    assert same_sentence(marked, np.array([0, 2, 4, 7])).tolist() == [
-        [True, True, False, False], [True, True, False, False], [False, False, True, False], [False, False, False, True],
-    ]  # fmt: skip
-    assert same_sentence(marked, np.zeros(0, dtype=int)).shape == (0, 0)
 
 
 @pytest.mark.parametrize("tagger", ["gazetteer", "feature-crf"])

@@ -1,0 +1,86 @@
+"""The record of all runs: a line of JSON a run, added to and never rewritten, so that no run is written over another's."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bioutils.errors import DataError, UsageError, expected
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RECORDS = "runs.jsonl"
+HISTORY, LABELS = "history.csv", "labels.csv"  # what a run of several heads leaves in its folder
+KEYS = "finished", "name", "folder", "parameters", "scores"
+
+
+def add_record(
+    path: Path, *, name: str, folder: Path | str, parameters: Mapping[str, Any], scores: Mapping[str, Any], **facts: Any
+) -> None:
+    """Adds a run's line: what it was set to, what came out, where its files lie, and when it was finished."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = {"finished": time.strftime("%Y-%m-%dT%H:%M:%S"), "name": name, "folder": str(folder)}
+    line |= {"parameters": dict(parameters), "scores": dict(scores), **facts}
+    with path.open("a", encoding="utf-8") as stream:  # one write a line: processes side by side do not mix theirs
+        stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+
+
+def read_records(path: Path | str, *, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The runs in a record, oldest first; ``names``: those of these names or folders alone.
+
+    Raises UsageError for no record and for a name that is not in it, DataError with the line for what is no record of a run.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(expected("records", "a file that runs have written", str(path)))
+    found = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"Not JSON: {error.msg}. Remove the line.", path=path, line=number) from None
+        if not isinstance(record, dict) or any(key not in record for key in KEYS):
+            raise DataError(f"Not the record of a run, which has {', '.join(KEYS)}.", path=path, line=number)
+        found.append(record)
+    for name in names:
+        if not any(name in (record["name"], record["folder"]) for record in found):
+            raise UsageError(expected("run", "one in the record", name, available=sorted({r["name"] for r in found})))
+    return [r for r in found if not names or r["name"] in names or r["folder"] in names]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, the keys joined by dots; a list as text.
+
+    >>> flat({"model": {"frozen": True, "layers": [1, 2]}})
+    {'model.frozen': True, 'model.layers': '[1, 2]'}
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = str(value) if isinstance(value, list | tuple) else value
+    return found
+
+
+def record_table(records: Sequence[Mapping[str, Any]], *, by: Sequence[str] = ()) -> "pd.DataFrame":
+    """A row a run: its name, the parameters ``by`` (those in which the runs differ, when empty), and its scores.
+
+    Raises UsageError for a parameter that no run has.
+    """
+    import pandas as pd
+
+    parameters = [flat(record["parameters"]) for record in records]
+    names = list(dict.fromkeys(name for found in parameters for name in found))
+    if unknown := [name for name in by if name not in names]:
+        raise UsageError(expected("parameter", "one that the runs were given", unknown[0], available=names))
+    shown = list(by) or [n for n in names if len({repr(found.get(n)) for found in parameters}) > 1 and n != "out"]
+    rows = [
+        {"run": record["name"], "finished": record["finished"]}
+        | {n: found.get(n) for n in shown}
+        | flat(record["scores"])
+        for record, found in zip(records, parameters, strict=True)
+    ]
+    return pd.DataFrame(rows)

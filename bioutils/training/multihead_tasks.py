@@ -1,0 +1,52 @@
+"""Annotated documents as a task for several heads: each head's labels in order, and every document's target of each head."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bioutils.annotation_inputs import Marked, labels_in, link_array, link_labels, mark, single, tag_array, tags_of
+from bioutils.corpora.records import Document
+from bioutils.heads.multihead import HeadSpec
+
+
+@dataclass(frozen=True)
+class MultiheadTask:
+    """Documents in units, the heads, each head's labels in order, and every document's target of each head."""
+
+    documents: list[Marked]
+    specs: tuple[HeadSpec, ...]
+    labels: dict[str, tuple[str, ...]]
+    targets: dict[str, list[Any]]
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The abstract of each document."""
+        return np.array([m.document.group or m.document.id for m in self.documents])
+
+
+def make_task(
+    documents: Sequence[Document], specs: Sequence[HeadSpec], *, labels: Mapping[str, Sequence[str]] | None = None
+) -> MultiheadTask:
+    """The documents as targets of heads. ``labels``: a head's, where they are not to be read from the documents: those of a model
+    that is tested. Raises UsageError for a layer without a label."""
+    marked = [mark(document) for document in documents if document.text.strip()]
+    given, labels, targets = labels or {}, {}, {}
+    for spec in specs:
+        if spec.kind == "link":
+            labels[spec.name] = tuple(given.get(spec.name) or link_labels(marked, spec.layer))
+            targets[spec.name] = [link_array(m, spec.layer, labels[spec.name]) for m in marked]
+            continue
+        names = tuple(given.get(spec.name) or labels_in(marked, spec.layer))
+        labels[spec.name] = names
+        arrays = (tag_array(m, spec.layer, names, spec.scheme) for m in marked)
+        targets[spec.name] = list(arrays) if spec.kind == "multi_label" else [single(a) for a in arrays]
+    return MultiheadTask(marked, tuple(specs), labels, targets)
+
+
+def outputs(task: MultiheadTask) -> dict[str, tuple[str, ...]]:
+    """What each head has a logit for: tags, or of a link head its labels."""
+    return {
+        s.name: task.labels[s.name] if s.kind == "link" else tags_of(task.labels[s.name], s.scheme) for s in task.specs
+    }

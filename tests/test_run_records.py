@@ -1,0 +1,49 @@
+import json
+
+import pytest
+
+from bioutils.errors import DataError, UsageError
+from bioutils.run_records import add_record, read_records, record_table
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "new" / "runs.jsonl"
+    for balance, f1 in ((0.0, 0.5), (1.0, 0.75)):
+        parameters = {"out": f"b{balance}", "model": {"frozen": True, "layers": [1]}, "training": {"balance": balance}}
+        add_record(
+            path, name=f"b{balance}", folder=f"x/b{balance}", parameters=parameters, scores={"mean": {"f1": f1}}, n=3
+        )
+    return path
+
+
+def test_a_run_is_added_and_none_is_lost(path):
+    add_record(path, name="b1.0", folder="x/b1.0", parameters={}, scores={})
+    assert [r["name"] for r in read_records(path)] == ["b0.0", "b1.0", "b1.0"]
+    assert [r["name"] for r in read_records(path, names=["x/b0.0"])] == ["b0.0"]
+    assert read_records(path)[0]["n"] == 3
+
+
+def test_the_table_shows_the_parameters_that_differ(path):
+    table = record_table(read_records(path))
+    assert table.columns.tolist() == ["run", "finished", "training.balance", "mean.f1"]
+    assert table["mean.f1"].tolist() == [0.5, 0.75]
+    table = record_table(read_records(path), by=["model.frozen", "model.layers"])
+    assert table.columns.tolist() == ["run", "finished", "model.frozen", "model.layers", "mean.f1"]
+    with pytest.raises(UsageError, match=r"model\.frozen"):
+        record_table(read_records(path), by=["frozen"])
+
+
+@pytest.mark.parametrize("line", ["{oops", "[]", json.dumps({"name": "a"})])
+def test_a_broken_line_is_named(path, line):
+    with path.open("a") as stream:
+        stream.write(line + "\n")
+    with pytest.raises(DataError, match=r"runs\.jsonl:3: Not"):
+        read_records(path)
+
+
+def test_unknown_runs(path, tmp_path):
+    with pytest.raises(UsageError, match=r"b0\.0"):
+        read_records(path, names=["c"])
+    with pytest.raises(UsageError, match="records"):
+        read_records(tmp_path / "none.jsonl")
