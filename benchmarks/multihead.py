@@ -40,7 +40,9 @@ KEYS = (
     "balance",
     "kind",
     "scheme",
-    "apart",
+    "inputs",
+    "batch_size",
+    "patience",
     "folds",
     "validation",
     "seed",
@@ -60,7 +62,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--balance", type=float, default=0.5, help="of the labels (default: %(default)s)")
     p.add_argument("--kind", default="single_label", help="of the tag heads (default: %(default)s)")
     p.add_argument("--scheme", default="none", help="of the tag heads (default: %(default)s)")
-    p.add_argument("--apart", action="store_true", help="tell the link head how many sentences lie between two")
+    p.add_argument("--batch-size", type=int)
+    p.add_argument("--patience", type=int)
+    p.add_argument(
+        "--inputs", choices=("text", "marks", "both"), default="both", help="of the link head (default: %(default)s)"
+    )
     p.add_argument("--folds", type=int, default=4)
     p.add_argument(
         "--validation", type=float, default=0.1, help="share of the training abstracts that chooses the epoch"
@@ -71,13 +77,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 @lru_cache(maxsize=1)
-def prepared(part: str, kind: str, scheme: str, apart: bool, reader: str):
+def prepared(part: str, kind: str, scheme: str, inputs: str, reader: str):
     """The task, and its units' vectors by the encoder ``reader`` where that stays frozen."""
     documents = [d for source in MARKED for d in read_part(source) if part == "tags" or d.links]
     layers = {"category": "category"} | {name.lower(): name for name in CATEGORIES}
     heads = [HeadSpec(name=n, kind=kind, layer=layer, scheme=scheme) for n, layer in layers.items()]
     if part == "links":
-        heads = [HeadSpec(name="link", kind="link", layer="link_only", hidden=True, apart=apart)]
+        told = {"marks": inputs != "text", "text": inputs != "marks"}
+        heads = [HeadSpec(name="link", kind="link", layer="link_only", hidden=64, **told)]
     task = make_task(documents, heads)
     return task, frozen_vectors(task, encoder=reader) if reader else None
 
@@ -86,7 +93,7 @@ def one(call: argparse.Namespace, seed: int) -> dict:
     """Fold number ``seed``."""
     started = time.perf_counter()
     task, vectors = prepared(
-        call.part, call.kind, call.scheme, call.apart, call.encoder if call.way == "frozen" else ""
+        call.part, call.kind, call.scheme, call.inputs, call.encoder if call.way == "frozen" else ""
     )
     fold = make_folds(task, folds=call.folds, validation=call.validation)[seed]
     n = {"train": len(fold.train), "validation": len(fold.validation), "test": len(fold.test)}
@@ -95,7 +102,7 @@ def one(call: argparse.Namespace, seed: int) -> dict:
         more = {}
     else:
         frozen = call.way == "frozen"
-        changes = {name: getattr(call, name) for name in ("epochs", "learning_rate")}
+        changes = {name: getattr(call, name) for name in ("epochs", "learning_rate", "batch_size", "patience")}
         settings = replace(
             FROZEN if frozen else FINE_TUNED, seed=seed, **{k: v for k, v in changes.items() if v is not None}
         )

@@ -1,7 +1,7 @@
-"""Annotated documents as targets of heads: units of the text, labels on them, and links between the units that are marked.
+"""Annotated documents as targets of heads: units of the text, and labels on them.
 
 A *layer* is what a head learns: ``category`` (the tags' categories), a category (its values) or ``CATEGORY.attribute`` where it
-has several. A *construction* says which pairs of marked units are to be joined (the earlier system's link heads).
+has several.
 """
 
 import re
@@ -19,14 +19,6 @@ from bioutils.text import sentences
 
 CATEGORY = "category"
 SCHEMES = {"none": "", "BIO": "IOB2", "BIOES": "IOBES"}  # here → in corpora.tags; none: the label alone on every unit
-CONSTRUCTIONS = {
-    "link_only": "both are in one link",
-    "link_same_tag_only": "both are in one tag",
-    "link_all": "in one link or in one tag, as one label",
-    "link_same_tag_and_link": "two labels: in one tag, in one link",
-    "link_same_tag_only_split": "in one tag, a label a value of the tag",
-    "link_same_tag_and_link_split": "in one link, and in one tag, a label a value of the tag",
-}
 WORD = re.compile(r"\S+")
 
 
@@ -46,15 +38,6 @@ class Marked(NamedTuple):
     def units(self) -> list[str]:
         """The units' texts."""
         return [self.document.text[start:end] for start, end in self.places]
-
-
-class Pairs(NamedTuple):
-    """What a link head is asked of a text: the ``units`` (n,) that are marked at all, the number of each one's sentence, and
-    which labels join each two of them, boolean (n, n, labels), symmetric."""
-
-    units: np.ndarray
-    sentences: np.ndarray
-    joined: np.ndarray
 
 
 def mark(document: Document) -> Marked:
@@ -150,47 +133,3 @@ def runs(answers: np.ndarray, labels: Sequence[str], scheme: str = "none") -> li
         for a, b in zip(edges, edges[1:], strict=False)
         if a < b and answers[a]
     ]
-
-
-def link_labels(documents: Sequence[Marked], construction: str) -> tuple[str, ...]:
-    """The outputs of a link head. Raises UsageError for an unknown construction."""
-    if construction not in CONSTRUCTIONS:
-        raise UsageError(expected("construction", "a known one", construction, available=CONSTRUCTIONS))
-    split = tuple(f"tag {value}" for value in _values(documents)) if construction.endswith("split") else ("tag",)
-    return {
-        "link_only": ("link",), "link_same_tag_only": ("tag",), "link_all": ("link or tag",),
-        "link_same_tag_and_link": ("tag", "link"), "link_same_tag_only_split": split,
-        "link_same_tag_and_link_split": (*split, "link"),
-    }[construction]  # fmt: skip
-
-
-def _values(documents: Sequence[Marked]) -> list[str]:
-    return sorted({value for marked in documents for values in marked.values for value in values.values() if value})
-
-
-def link_array(marked: Marked, construction: str, labels: Sequence[str]) -> Pairs:
-    """The pairs of a text under a construction.
-
-    A unit is joined with itself; who scores pairs takes those above the diagonal.
-    """
-    units = np.unique(np.concatenate([np.zeros(0, dtype=int), *marked.spans]))
-    number = {label: i for i, label in enumerate(labels)}
-    place = {
-        span.id: np.searchsorted(units, found) for span, found in zip(marked.document.spans, marked.spans, strict=True)
-    }
-    found = np.zeros((len(units), len(units), len(labels)), dtype=bool)
-    tag, link = "link_same_tag" in construction or construction == "link_all", "only" not in construction
-    if tag:
-        for span, values in zip(marked.document.spans, marked.values, strict=True):
-            names = [f"tag {v}" for v in values.values()] if construction.endswith("split") else ["tag"]
-            for name in ["link or tag"] if construction == "link_all" else names:
-                if name in number:
-                    found[np.ix_(place[span.id], place[span.id], [number[name]])] = True
-    if link or construction == "link_only":
-        name = number["link or tag" if construction == "link_all" else "link"]
-        for members in marked.document.links:
-            joined = np.concatenate(
-                [place[target] for _, target in members.members if target in place] or [np.zeros(0, int)]
-            )
-            found[np.ix_(joined, joined, [name])] = True
-    return Pairs(units, marked.sentences[units], found)

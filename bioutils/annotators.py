@@ -16,6 +16,7 @@ from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import read_json
 from bioutils.heads.multihead import HeadSet, HeadSpec, LinkHead
 from bioutils.models import OWN_ENCODER, SIDECAR
+from bioutils.pair_inputs import link_pairs
 from bioutils.unit_vectors import UnitVectors
 
 if TYPE_CHECKING:
@@ -129,11 +130,11 @@ def _links(linker: Annotator, name: str, marked: Marked, vectors: "torch.Tensor"
         return document
     head = linker.heads.heads[name]
     vectors = vectors.to(next(head.parameters()).device)
-    units = np.unique(np.concatenate(marked.spans))
-    place = [np.searchsorted(units, found) for found in marked.spans]
+    pairs = link_pairs(marked, head.spec.layer, head.labels, head.spec.categories)
+    place = [np.searchsorted(pairs.units, found) for found in marked.spans]
     label = head.labels.index("link" if "link" in head.labels else "link or tag")
     with torch.no_grad():
-        joined = head.probabilities(vectors[torch.as_tensor(units)], marked.sentences[units])[..., label]
+        joined = head.probabilities(vectors[torch.as_tensor(pairs.units)], pairs)[..., label]
     graph = nx.Graph()
     for a, b in combinations(range(len(spans)), 2):
         if spans[a].type != spans[b].type and (chance := joined[np.ix_(place[a], place[b])].mean()) > threshold:

@@ -50,7 +50,11 @@ def run_train(config: Config, *, records: Path = RECORDS) -> dict[str, Any]:
     started = time.perf_counter()
     options = {"encoder": model.encoder, "frozen": model.frozen, "balance": folds.balance, "dropout": model.dropout}
     vectors = frozen_vectors(task, encoder=model.encoder, max_length=settings.max_length) if model.frozen else None
-    facts: dict[str, Any] = {"documents": len(task.documents)}
+    facts: dict[str, Any] = {"documents": len(task.documents), "not_asked_for_links": task.not_asked}
+    if task.not_asked:
+        print(
+            f"{task.not_asked} of {len(task.documents)} documents have no link: no head that learns links is asked about them"
+        )
     scores: dict[str, Any] = {}
     if folds.folds:
         parts = make_folds(task, folds=folds.folds, validation=folds.validation, seed=settings.seed)

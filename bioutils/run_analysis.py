@@ -118,15 +118,8 @@ def course_figure(
         (head, {n: h[h["head"] == head] for n, h in of_part.items() if (h["head"] == head).any()}) for head in names
     ]
     if len(names) > 1:
-        panels.append(
-            (
-                f"all ({how})",
-                {
-                    n: combined(h, column, heads=[x for x in names if (h["head"] == x).any()], how=how)
-                    for n, h in of_part.items()
-                },
-            )
-        )
+        together = {n: combined(h, column, heads=_own(h, names), how=how) for n, h in of_part.items()}
+        panels.append((f"all ({how})", together))
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     axes = plots.new_axes(5.2 * columns, 3.4 * rows, columns=columns, rows=rows)
@@ -172,8 +165,7 @@ def analyse(
             axes[0].figure.savefig(path, dpi=150, bbox_inches="tight", format="png")
         parts.append(f"![{column} on the validation abstracts, band: range of the folds]({column}.png)\n")
     for name, history in histories.items():
-        own = [head for head in heads if (history["head"] == head).any()]  # none: all of them
-        epochs = epoch_table(history, metric=metric, heads=own, how=combine)
+        epochs = epoch_table(history, metric=metric, heads=_own(history, heads), how=combine)
         best = int(epochs["best epoch"].iloc[-1])
         parts += [f"## {name}\n", _markdown(epochs)]
         for part in [p for p in ("validation", "test") if (history["part"] == p).any()]:
@@ -193,6 +185,10 @@ def analyse(
     with atomic_writer(out / "report.md") as stream:
         stream.write("\n".join(parts))
     return out / "report.md"
+
+
+def _own(history: "pd.DataFrame", heads: Sequence[str]) -> list[str]:
+    return [head for head in heads if (history["head"] == head).any()]
 
 
 def _plain(name: str) -> str:

@@ -5,10 +5,7 @@ import numpy as np
 import pytest
 
 from bioutils.annotation_inputs import (
-    CONSTRUCTIONS,
     labels_in,
-    link_array,
-    link_labels,
     mark,
     runs,
     single,
@@ -79,38 +76,6 @@ def test_tags_on_units(scheme, expected):
     assert spans == [(0, 3, "ACTION"), (5, 8, "CONTEXT"), (9, 10, "CONTEXT")]
     with pytest.raises(UsageError, match="scheme"):
         tags_of(labels, "IOB1")
-
-
-@pytest.mark.parametrize("construction", CONSTRUCTIONS)
-def test_links_between_units_against_a_loop_over_pairs(construction):
-    marked = mark(DOCUMENT)
-    labels = link_labels([marked], construction)
-    units, _, found = link_array(marked, construction, labels)
-    assert units.tolist() == [0, 1, 2, 5, 6, 7, 9]
-    assert np.array_equal(found, found.transpose(1, 0, 2))
-    in_link = set(marked.spans[0]) | set(marked.spans[2])
-    for i, a in enumerate(units):
-        for j, b in enumerate(units):
-            tags = [k for k, s in enumerate(marked.spans) if a in s and b in s]
-            linked = a in in_link and b in in_link
-            values = {f"tag {value}" for k in tags for value in marked.values[k].values()}
-            expected = {
-                "link_only": {"link"} if linked else set(),
-                "link_same_tag_only": {"tag"} if tags else set(),
-                "link_all": {"link or tag"} if linked or tags else set(),
-                "link_same_tag_and_link": ({"tag"} if tags else set()) | ({"link"} if linked else set()),
-                "link_same_tag_only_split": values,
-                "link_same_tag_and_link_split": values | ({"link"} if linked else set()),
-            }[construction]
-            assert {labels[k] for k in np.flatnonzero(found[i, j])} == expected
-
-
-def test_a_document_without_marks():
-    units, _, found = link_array(mark(Document("e", "Nothing here.")), "link_only", ("link",))
-    assert units.shape == (0,)
-    assert found.shape == (0, 0, 1)
-    with pytest.raises(UsageError, match="construction"):
-        link_labels([], "link_some")
 
 
 @pytest.mark.skipif("BIOUTILS_DATA" not in os.environ, reason="BIOUTILS_DATA is not set")

@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from bioutils.annotation_inputs import CONSTRUCTIONS, SCHEMES, Pairs
+from bioutils.annotation_inputs import SCHEMES
 from bioutils.errors import UsageError, expected
 from bioutils.heads.crf import CRF
+from bioutils.pair_inputs import BETWEEN, CONSTRUCTIONS, Pairs, n_marks
 
 KINDS = {
     "single_label": "one label a unit or none: softmax and cross-entropy",
@@ -23,7 +24,6 @@ KINDS = {
     "crf": "one label a unit, the best path through the text (scheme BIO or BIOES)",
     "link": "pairs of marked units: sigmoids",
 }
-FAR = 2  # sentences apart, and more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +34,11 @@ class HeadSpec:
     kind: str
     layer: str
     scheme: str = "none"
-    hidden: bool = False  # a hidden layer of √(in · out) units between
+    hidden: bool | int = False  # a hidden layer between, of √(in · out) units or of as many as a number says
     weight: float = 1.0  # of its loss in the sum
-    apart: bool = False  # a link head is told too how many sentences lie between the two: 0, 1, or more
+    marks: bool = False  # a link head is told what is marked around each unit, and what lies between two
+    text: bool = True  # False: a link head that is told nothing but the marks
+    categories: tuple[str, ...] = ()  # of these marks; read from the documents where empty
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -51,8 +53,13 @@ class HeadSpec:
             raise UsageError(f"The head {self.name} joins units: it has no scheme. Leave it out.")
         if self.kind == "crf" and self.scheme == "none":
             raise UsageError(f"The head {self.name} is a CRF, which needs a scheme: BIO or BIOES.")
-        if self.apart and self.kind != "link":
-            raise UsageError(f"The head {self.name} joins no units: apart is for heads of kind link. Leave it out.")
+        if self.kind != "link" and (self.marks or not self.text):
+            raise UsageError(
+                f"The head {self.name} joins no units: marks and text are for heads of kind link. Leave them out."
+            )
+        if not (self.marks or self.text):
+            raise UsageError(f"The head {self.name} is told neither text nor marks: there is nothing to learn from.")
+        object.__setattr__(self, "categories", tuple(self.categories))  # a list, where it was read from a file
         if not self.weight > 0:
             raise UsageError(expected(f"weight of head {self.name}", "above 0", self.weight))
 
@@ -77,11 +84,20 @@ def positive_weights(positive: Sequence[int], total: int, balance: float) -> np.
     return ((total - positive) / (positive + 1)) ** balance
 
 
-def network(width: int, n_outputs: int, *, hidden: bool, dropout: float) -> nn.Module:
-    """A linear layer, or two with √(in · out) hidden units between, ReLU and dropout."""
+def n_hidden(width: int, n_outputs: int, hidden: bool | int) -> int:
+    """Units of a hidden layer: √(in · out), or as many as a number says.
+
+    >>> n_hidden(8, 2, True), n_hidden(8, 2, 64)
+    (4, 64)
+    """
+    return max(1, round((width * n_outputs) ** 0.5)) if hidden is True else int(hidden)
+
+
+def network(width: int, n_outputs: int, *, hidden: bool | int, dropout: float) -> nn.Module:
+    """A linear layer, or two with hidden units between, ReLU and dropout."""
     if not hidden:
         return nn.Linear(width, n_outputs)
-    middle = max(1, round((width * n_outputs) ** 0.5))
+    middle = n_hidden(width, n_outputs, hidden)
     return nn.Sequential(nn.Linear(width, middle), nn.ReLU(), nn.Dropout(dropout), nn.Linear(middle, n_outputs))
 
 
@@ -139,15 +155,16 @@ class LinkHead(nn.Module):
     """A logit for every pair of units and each label, by one layer over the two vectors laid end to end.
 
     The layer's product splits into one for the first and one for the second of a pair, so that n vectors take 2 n products and
-    the n² pairs a sum: W·[a; b] = W₁·a + W₂·b. Where asked for, a vector for the sentences between the two is added.
+    the n² pairs a sum: W·[a; b] = W₁·a + W₂·b. Where it is told the marks, a vector for what lies between the two is added.
     """
 
     def __init__(self, spec: HeadSpec, width: int, labels: Sequence[str], *, dropout: float = 0.1):
         super().__init__()
         self.spec, self.labels = spec, tuple(labels)
-        outputs = max(1, round((2 * width * len(labels)) ** 0.5)) if spec.hidden else len(labels)
+        width = width * spec.text + n_marks(len(spec.categories)) * spec.marks
+        outputs = n_hidden(2 * width, len(labels), spec.hidden) if spec.hidden else len(labels)
         self.first, self.second = nn.Linear(width, outputs), nn.Linear(width, outputs, bias=False)
-        self.between = nn.Embedding(FAR + 1, outputs) if spec.apart else None
+        self.between = nn.Embedding(len(BETWEEN), outputs) if spec.marks else None
         self.top = (
             nn.Sequential(nn.ReLU(), nn.Dropout(dropout), nn.Linear(outputs, len(labels))) if spec.hidden else None
         )
@@ -159,15 +176,14 @@ class LinkHead(nn.Module):
         found = positive_weights(sum(p.sum(0) for p in pairs), sum(map(len, pairs)), balance)
         self.weights = torch.as_tensor(found, dtype=torch.float32, device=self.weights.device)
 
-    def forward(self, vectors: torch.Tensor, sentences: np.ndarray) -> torch.Tensor:
-        """Logits (n, n, labels) of n units' vectors, in float32; only those above the diagonal mean something.
-
-        ``sentences`` (n,): the number of each unit's sentence.
-        """
-        found = self.first(vectors)[:, None] + self.second(vectors)[None]
+    def forward(self, vectors: torch.Tensor, pairs: Pairs) -> torch.Tensor:
+        """Logits (n, n, labels) of n units' vectors, in float32; only those above the diagonal mean something."""
+        told = vectors if self.spec.text else vectors[:, :0]
         if self.between is not None:
-            number = torch.as_tensor(sentences, device=vectors.device)
-            found = found + self.between((number[:, None] - number[None]).abs().clamp(max=FAR))
+            told = torch.cat([told, torch.as_tensor(pairs.marks, device=vectors.device)], 1)
+        found = self.first(told)[:, None] + self.second(told)[None]
+        if self.between is not None:
+            found = found + self.between(torch.as_tensor(pairs.between, device=vectors.device))
         return (found if self.top is None else self.top(found)).float()
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -178,10 +194,10 @@ class LinkHead(nn.Module):
         return binary_cross_entropy_with_logits(logits[i, j], target[i, j].float(), pos_weight=self.weights)
 
     @torch.no_grad()
-    def probabilities(self, vectors: torch.Tensor, sentences: np.ndarray) -> np.ndarray:
+    def probabilities(self, vectors: torch.Tensor, pairs: Pairs) -> np.ndarray:
         """(n, n, labels), the same for both orders of a pair."""
         upper = torch.ones(len(vectors), len(vectors), device=vectors.device).triu(1)
-        found = torch.sigmoid(self(vectors, sentences)) * upper[..., None]
+        found = torch.sigmoid(self(vectors, pairs)) * upper[..., None]
         return (found + found.transpose(0, 1)).cpu().numpy()
 
 
@@ -216,13 +232,13 @@ class HeadSet(nn.Module):
                 found[name] = head.loss(head(vectors), target, sizes)
                 continue
             sums, n_pairs = [], 0
-            for text, (units, sentences, joined) in zip(texts, targets[name], strict=True):
-                n = len(units) * (len(units) - 1) // 2
+            for text, pairs in zip(texts, targets[name], strict=True):
+                n = len(pairs.units) * (len(pairs.units) - 1) // 2
                 if n:
-                    logits = head(text[torch.as_tensor(units)], sentences)
-                    sums.append(n * head.loss(logits, torch.as_tensor(joined, device=text.device)))
+                    logits = head(text[torch.as_tensor(pairs.units)], pairs)
+                    sums.append(n * head.loss(logits, torch.as_tensor(pairs.joined, device=text.device)))
                     n_pairs += n
-            found[name] = sum(sums) / n_pairs if n_pairs else head(vectors[:1], np.zeros(1, dtype=int)).sum() * 0
+            found[name] = sum(sums) / n_pairs if n_pairs else sum(p.sum() for p in head.parameters()) * 0
         return found
 
     def total(self, losses: Mapping[str, torch.Tensor]) -> torch.Tensor:

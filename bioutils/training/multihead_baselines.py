@@ -10,12 +10,14 @@ from bioutils.corpora.tags import from_spans, to_spans
 from bioutils.errors import UsageError, expected
 from bioutils.evaluation.annotations import NOTHING, by_word, of_labels, pairs_of, span_counts, word_counts
 from bioutils.evaluation.tag_baselines import FeatureCRF, Gazetteer, TagBaseline
+from bioutils.pair_inputs import BETWEEN
 from bioutils.training.multihead_folds import Fold
 from bioutils.training.multihead_tasks import MultiheadTask
 
 if TYPE_CHECKING:
     import pandas as pd
 
+TOGETHER = [BETWEEN.index(where) for where in ("in one sentence", "in one tag")]
 TAGGERS = {"gazetteer": Gazetteer, "feature-crf": FeatureCRF}
 
 
@@ -39,8 +41,8 @@ def baseline_folds(task: MultiheadTask, folds: Sequence[Fold], *, tagger: str = 
             total = NOTHING
             if spec.kind == "link":
                 for i in fold.test:
-                    _, sentences, joined = task.targets[spec.name][i]
-                    there = sentences[:, None] == sentences[None]
+                    pairs = task.targets[spec.name][i]
+                    joined, there = pairs.joined, np.isin(pairs.between, TOGETHER)
                     answers = np.repeat(there[:, :, None], joined.shape[2], axis=2)
                     total += word_counts(pairs_of(joined), pairs_of(answers))
                 rows.append({"fold": number, "head": spec.name} | total.scores)

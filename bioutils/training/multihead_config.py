@@ -27,7 +27,7 @@ EXAMPLE = """example of CONFIG:
       category: {kind: single_label, layer: category}
       context: {kind: single_label, layer: CONTEXT}
       effect: {kind: crf, layer: EFFECT, scheme: BIO}
-      link: {kind: link, layer: link_only, hidden: true, apart: true}
+      link: {kind: link, layer: link_only, hidden: 64, marks: true}
   training:                        # the fields of TrainingSettings, and
     epochs: 40
     balance: 0.5                   # of labels: 0 none, 1 full

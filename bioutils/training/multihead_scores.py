@@ -59,10 +59,9 @@ def count(
             for spec in task.specs:
                 head, target, labels = heads.heads[spec.name], task.targets[spec.name][i], task.labels[spec.name]
                 if isinstance(head, LinkHead):
-                    units, sentences, joined = target
-                    if len(units) > 1:
-                        answers = head.probabilities(text[torch.as_tensor(units)], sentences) > 0.5
-                        found[spec.name].add(pairs_of(joined), pairs_of(answers), labels)
+                    if len(target.units) > 1:
+                        answers = head.probabilities(text[torch.as_tensor(target.units)], target) > 0.5
+                        found[spec.name].add(pairs_of(target.joined), pairs_of(answers), labels)
                     continue
                 answers = head.answers(head(text)) if len(text) else np.zeros_like(target)
                 if spec.kind == "multi_label":

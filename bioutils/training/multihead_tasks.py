@@ -1,14 +1,23 @@
 """Annotated documents as a task for several heads: each head's labels in order, and every document's target of each head."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bioutils.annotation_inputs import Marked, labels_in, link_array, link_labels, mark, single, tag_array, tags_of
+from bioutils.annotation_inputs import (
+    CATEGORY,
+    Marked,
+    labels_in,
+    mark,
+    single,
+    tag_array,
+    tags_of,
+)
 from bioutils.corpora.records import Document
 from bioutils.heads.multihead import HeadSpec
+from bioutils.pair_inputs import link_labels, link_pairs, no_pairs
 
 
 @dataclass(frozen=True)
@@ -25,18 +34,33 @@ class MultiheadTask:
         """The abstract of each document."""
         return np.array([m.document.group or m.document.id for m in self.documents])
 
+    @property
+    def not_asked(self) -> int:
+        """How many documents have no link, so that no head that learns links is asked about them."""
+        return sum(any(s.kind == "link" and not _tells(m, s) for s in self.specs) for m in self.documents)
+
+
+def _tells(marked: Marked, spec: HeadSpec) -> bool:
+    return bool(marked.document.links) or spec.layer.startswith("link_same_tag_only")
+
 
 def make_task(
     documents: Sequence[Document], specs: Sequence[HeadSpec], *, labels: Mapping[str, Sequence[str]] | None = None
 ) -> MultiheadTask:
     """The documents as targets of heads. ``labels``: a head's, where they are not to be read from the documents: those of a model
-    that is tested. Raises UsageError for a layer without a label."""
+    that is tested.
+
+    A head that learns links is asked nothing of a document without any: whether there are none, or whether nobody looked for
+    them, its annotation does not tell. ``MultiheadTask.not_asked`` counts these. Raises UsageError for a layer without a label.
+    """
     marked = [mark(document) for document in documents if document.text.strip()]
     given, labels, targets = labels or {}, {}, {}
+    specs = [replace(s, categories=labels_in(marked, CATEGORY)) if s.marks and not s.categories else s for s in specs]
     for spec in specs:
         if spec.kind == "link":
             labels[spec.name] = tuple(given.get(spec.name) or link_labels(marked, spec.layer))
-            targets[spec.name] = [link_array(m, spec.layer, labels[spec.name]) for m in marked]
+            pairs = [link_pairs(m, spec.layer, labels[spec.name], spec.categories) for m in marked]
+            targets[spec.name] = [p if _tells(m, spec) else no_pairs(p) for p, m in zip(pairs, marked, strict=True)]
             continue
         names = tuple(given.get(spec.name) or labels_in(marked, spec.layer))
         labels[spec.name] = names

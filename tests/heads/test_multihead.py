@@ -3,9 +3,9 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from bioutils.annotation_inputs import Pairs
 from bioutils.errors import UsageError
 from bioutils.heads.multihead import HeadSet, HeadSpec, LabelHead, LinkHead, label_weights, positive_weights
+from bioutils.pair_inputs import Pairs, n_marks
 
 TAGS = HeadSpec(name="tags", kind="single_label", layer="category")
 MANY = HeadSpec(name="many", kind="multi_label", layer="category", weight=0.5)
@@ -15,6 +15,12 @@ LABELS = {"tags": ("a", "b"), "many": ("a", "b", "c"), "path": ("B-a", "I-a"), "
 SIZES = (3, 5)
 
 
+def pairs_of(units: list[int], joined: np.ndarray, n_categories: int = 0) -> Pairs:
+    rng, n = np.random.default_rng(5), len(units)
+    marks = rng.random((n, n_marks(n_categories) if n_categories else 0)).astype(np.float32)
+    return Pairs(np.array(units, dtype=int), marks, rng.integers(0, 4, (n, n)), joined)
+
+
 def targets(seed: int = 0):
     rng = np.random.default_rng(seed)
     joined = [rng.random((n, n, 2)) < 0.5 for n in (2, 4)]
@@ -22,8 +28,8 @@ def targets(seed: int = 0):
         "tags": [rng.integers(0, 3, n) for n in SIZES], "many": [rng.random((n, 3)) < 0.4 for n in SIZES],
         "path": [np.array([1, 2, 0]), np.array([0, 1, 2, 2, 0])],
         "link": [
-            Pairs(np.array([0, 2]), np.array([1, 1]), joined[0]),
-            Pairs(np.array([0, 1, 2, 4]), np.array([1, 1, 2, 9]), joined[1]),
+            pairs_of([0, 2], joined[0]),
+            pairs_of([0, 1, 2, 4], joined[1]),
         ],
     }  # fmt: skip
 
@@ -59,7 +65,7 @@ def test_losses_against_a_plain_computation(heads, balance):
     expected = binary_cross_entropy_with_logits(many(vectors), truth, pos_weight=weights)
     assert losses["many"].item() == pytest.approx(expected.item(), rel=1e-5)
     one_by_one, positive = [], np.zeros(2)
-    for text, (units, _, joined) in zip(vectors.split(SIZES), found["link"], strict=True):
+    for text, (units, _, _, joined) in zip(vectors.split(SIZES), found["link"], strict=True):
         for i in range(len(units)):
             for j in range(i + 1, len(units)):
                 pair = torch.cat([text[units[i]], text[units[j]]])
@@ -92,19 +98,22 @@ def test_every_parameter_is_trained_and_every_gradient_is_zeroed(heads):
     assert all(torch.allclose(a, b) for a, b in zip(*gradients, strict=True))  # earlier: they piled up
 
 
-@pytest.mark.parametrize(("hidden", "apart"), [(False, False), (True, False), (False, True), (True, True)])
-def test_pairs_at_once_equal_pairs_one_by_one(hidden, apart):
+@pytest.mark.parametrize("hidden", [False, True, 5])
+@pytest.mark.parametrize("told", [{}, {"marks": True}, {"marks": True, "text": False}])
+def test_pairs_at_once_equal_pairs_one_by_one(hidden, told):
     torch.manual_seed(1)
-    spec = HeadSpec(name="l", kind="link", layer="link_only", hidden=hidden, apart=apart)
-    head, sentences = LinkHead(spec, 6, ("link",), dropout=0.1).eval(), np.array([1, 1, 2, 2, 2, 7, 8])
-    vectors = torch.randn(7, 6)
-    found = head.probabilities(vectors, sentences)
-    whole = torch.cat([head.first.weight, head.second.weight], 1)
+    spec = HeadSpec(name="l", kind="link", layer="link_only", hidden=hidden, categories=["a", "b"], **told)
+    head = LinkHead(spec, 6, ("link",), dropout=0.1).eval()
+    vectors, pairs = torch.randn(7, 6), pairs_of(list(range(7)), None, 2)
+    found = head.probabilities(vectors, pairs)
+    inputs = ([vectors] if spec.text else []) + ([torch.tensor(pairs.marks)] if spec.marks else [])
+    inputs, whole = torch.cat(inputs, 1), torch.cat([head.first.weight, head.second.weight], 1)
+    assert len(whole) == {False: 1, True: round((2 * inputs.shape[1]) ** 0.5), 5: 5}[hidden]
     for i in range(7):
         for j in range(i + 1, 7):
-            logit = whole @ torch.cat([vectors[i], vectors[j]]) + head.first.bias
-            if apart:
-                logit = logit + head.between.weight[min(2, sentences[j] - sentences[i])]
+            logit = whole @ torch.cat([inputs[i], inputs[j]]) + head.first.bias
+            if spec.marks:
+                logit = logit + head.between.weight[pairs.between[i, j]]
             logit = head.top(logit) if hidden else logit
             assert found[i, j] == pytest.approx(torch.sigmoid(logit).detach().numpy(), abs=1e-6)
             assert np.array_equal(found[i, j], found[j, i])
@@ -114,14 +123,14 @@ def test_pairs_at_once_equal_pairs_one_by_one(hidden, apart):
 def test_texts_without_pairs_cost_nothing(heads):
     nothing = targets() | {
         "link": [
-            Pairs(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 0, 2), bool)),
-            Pairs(np.array([1]), np.array([1]), np.ones((1, 1, 2), bool)),
+            pairs_of([], np.zeros((0, 0, 2), bool)),
+            pairs_of([1], np.ones((1, 1, 2), bool)),
         ]
     }
     losses = heads.loss(torch.randn(8, 6), SIZES, nothing)
     assert losses["link"].item() == 0
     losses["link"].backward()
-    assert heads.heads["link"].probabilities(torch.zeros(0, 6), np.zeros(0, int)).shape == (0, 0, 2)
+    assert heads.heads["link"].probabilities(torch.zeros(0, 6), pairs_of([], None)).shape == (0, 0, 2)
 
 
 def test_answers(heads):
@@ -141,7 +150,8 @@ def test_answers(heads):
         ({"kind": "link"}, "layer of head tags"),
         ({"kind": "link", "layer": "link_only", "scheme": "BIO"}, "has no scheme"),
         ({"weight": 0.0}, "weight of head tags"),
-        ({"apart": True}, "for heads of kind link"),
+        ({"marks": True}, "for heads of kind link"),
+        ({"kind": "link", "layer": "link_only", "text": False}, "nothing to learn from"),
     ],
 )
 def test_impossible_heads(change, message):

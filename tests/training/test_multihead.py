@@ -16,6 +16,7 @@ from bioutils.heads.multihead import HeadSpec
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.multihead import frozen_vectors, train
 from bioutils.training.multihead_folds import as_annotator, final_epochs, joint_scores, make_folds, run_folds
+from bioutils.training.multihead_scores import count, label_table, mean_losses
 from bioutils.training.multihead_tasks import make_task
 from bioutils.training.results import save_whole
 from bioutils.unit_vectors import UnitVectors
@@ -60,6 +61,16 @@ def test_a_text_of_any_length_is_read_whole(task, encoder_dir, vectors):
     assert torch.allclose(found, hidden[first].float(), atol=1e-5)
 
 
+def test_where_nobody_linked_no_link_is_asked_for(documents, encoder_dir):
+    few = [documents[0], replace(documents[1], links=()), documents[2]]
+    specs = (SPECS[-1], HeadSpec(name="tag", kind="link", layer="link_same_tag_only"))
+    task = make_task(few, specs)
+    assert task.not_asked == 1
+    assert [len(p.units) > 0 for p in task.targets["link"]] == [True, False, True]
+    assert all(len(p.units) for p in task.targets["tag"])  # units of one tag are known all the same
+    train(task, [0, 1], [1, 2], encoder=str(encoder_dir), settings=FEW)
+
+
 @pytest.mark.parametrize("frozen", [True, False])
 def test_training_lowers_every_loss_and_scores_every_head(task, encoder_dir, vectors, frozen):
     done = train(
@@ -81,6 +92,25 @@ def test_training_lowers_every_loss_and_scores_every_head(task, encoder_dir, vec
     assert (done.encoder is None) == frozen
     by_epoch = history.groupby("epoch")["f1"].mean()
     assert done.best_epoch == by_epoch.idxmax()
+    losses = history.pivot(index="epoch", columns="head", values="loss")  # on the validation abstracts, without dropout
+    assert (losses.iloc[-1] < losses.iloc[0])[["category", "link"]].all()
+
+
+def test_scores_label_by_label_add_up(task, encoder_dir, vectors):
+    done = train(task, range(12), range(12, 16), encoder=str(encoder_dir), settings=FEW, vectors=vectors)
+    counts = count(task, range(12, 16), done.heads, vectors)
+    table = label_table(counts)
+    assert table.equals(done.labels.drop(columns="part"))
+    best = done.history[done.history["epoch"] == done.best_epoch].set_index("head")
+    for name, head in counts.items():
+        for what in ("right", "found_wrongly", "missed"):
+            assert sum(getattr(c, what) for c in head.labels.values()) == getattr(head.total, what)
+        assert best.loc[name, "f1"] == head.scores["f1"]
+    words = sum(len(np.unique(task.documents[i].words[task.targets["category"][i] > 0])) for i in range(12, 16))
+    assert table.loc[table["head"] == "category", "support"].sum() == words
+    losses = mean_losses(task, range(12, 16), done.heads, vectors)
+    assert best.loc["link", "loss"] == pytest.approx(losses["link"])
+    assert mean_losses(task, [], done.heads, vectors)["category"] == 0
 
 
 def test_the_same_seed_gives_the_same_heads(task, encoder_dir, vectors):
