@@ -197,6 +197,19 @@ def load_encoder(name: str, *, attention: bool = False) -> "PreTrainedModel":
     return _load(AutoModel, name, attn_implementation=form, dtype=torch.float32).eval()
 
 
+def drop_no_attention(model: "PreTrainedModel") -> "PreTrainedModel":
+    """The model, its attention weights no longer dropped out in training; the rest of its dropout stays.
+
+    Where they are, they have to be written down, a square of the text's length a head, and torch's fused attention is not used:
+    on a CPU, texts of 450 tokens train 2.3 times as fast without.
+    """
+    for module in model.modules():
+        inside = getattr(module, "dropout", None)
+        if type(module).__name__.endswith("Attention") and hasattr(inside, "p"):
+            inside.p = 0.0
+    return model
+
+
 def load_classifier(
     name: str, *, labels: list[str] | None = None, seed: int = 0, attention: bool = False
 ) -> "PreTrainedModel":

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from bioutils import encoders
+from bioutils.encoders import drop_no_attention, load_encoder
 from bioutils.errors import BioutilsError, UsageError
 
 
@@ -101,3 +102,13 @@ def test_an_untrained_encoder_of_the_same_shape(encoder_dir):
     assert tagger.config.hidden_dropout_prob == 0.3
     drawn = [encoders.load_encoder(name).embeddings.word_embeddings.weight for _ in range(2)]
     assert not torch.equal(*drawn)
+
+
+def test_attention_without_dropout_and_the_rest_with_it(encoder_dir):
+    model = drop_no_attention(load_encoder(str(encoder_dir))).train()
+    inside = [m.dropout.p for m in model.modules() if isinstance(getattr(m, "dropout", None), torch.nn.Dropout)]
+    assert inside.count(0.0) == model.config.num_hidden_layers
+    assert len(inside) > 2 * inside.count(0.0)
+    ids = torch.tensor([[1, 2, 3, 2]])
+    first, second = (model(input_ids=ids).last_hidden_state for _ in range(2))
+    assert not torch.equal(first, second)  # other layers are dropped out still

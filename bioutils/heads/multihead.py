@@ -177,28 +177,31 @@ class LinkHead(nn.Module):
         self.weights = torch.as_tensor(found, dtype=torch.float32, device=self.weights.device)
 
     def forward(self, vectors: torch.Tensor, pairs: Pairs) -> torch.Tensor:
-        """Logits (n, n, labels) of n units' vectors, in float32; only those above the diagonal mean something."""
+        """Logits (n · (n − 1) / 2, labels) of the pairs of n units' vectors (n, width), each once, in float32."""
         told = vectors if self.spec.text else vectors[:, :0]
         if self.between is not None:
             told = torch.cat([told, torch.as_tensor(pairs.marks, device=vectors.device)], 1)
-        found = self.first(told)[:, None] + self.second(told)[None]
+        i, j = torch.triu_indices(len(told), len(told), 1, device=vectors.device)
+        found = self.first(told).index_select(0, i) + self.second(told).index_select(0, j)
         if self.between is not None:
-            found = found + self.between(torch.as_tensor(pairs.between, device=vectors.device))
+            found = found + self.between(torch.as_tensor(pairs.between, device=vectors.device)[i, j])
         return (found if self.top is None else self.top(found)).float()
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Mean over pairs above the diagonal (nats); 0 where there is none."""
-        i, j = torch.triu_indices(len(target), len(target), 1, device=logits.device)
-        if not len(i):
+        """Mean over pairs (nats) of logits (pairs, labels) and which are joined (n, n, labels); 0 where there is none."""
+        if not len(logits):
             return logits.sum() * 0
-        return binary_cross_entropy_with_logits(logits[i, j], target[i, j].float(), pos_weight=self.weights)
+        i, j = torch.triu_indices(len(target), len(target), 1, device=logits.device)
+        return binary_cross_entropy_with_logits(logits, target[i, j].float(), pos_weight=self.weights)
 
     @torch.no_grad()
     def probabilities(self, vectors: torch.Tensor, pairs: Pairs) -> np.ndarray:
         """(n, n, labels), the same for both orders of a pair."""
-        upper = torch.ones(len(vectors), len(vectors), device=vectors.device).triu(1)
-        found = torch.sigmoid(self(vectors, pairs)) * upper[..., None]
-        return (found + found.transpose(0, 1)).cpu().numpy()
+        n = len(vectors)
+        i, j = np.triu_indices(n, 1)
+        found = np.zeros((n, n, len(self.labels)), dtype=np.float32)
+        found[i, j] = found[j, i] = torch.sigmoid(self(vectors, pairs)).cpu().numpy()
+        return found
 
 
 class HeadSet(nn.Module):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bioutils.device import autocast, choose_device, keep_freed_memory
-from bioutils.encoders import load_encoder, load_tokenizer
+from bioutils.encoders import drop_no_attention, load_encoder, load_tokenizer
 from bioutils.errors import UsageError, expected
 from bioutils.heads.multihead import HeadSet
 from bioutils.training.arguments import TrainingSettings
@@ -72,7 +72,7 @@ def train(
         )
         width = vectors[0].shape[1]
     else:
-        body = load_encoder(encoder).to(device)
+        body = drop_no_attention(load_encoder(encoder)).to(device)  # texts are long
         read = UnitVectors(body, load_tokenizer(encoder), task.documents, max_length=settings.max_length)
         width = body.config.hidden_size
     with torch.random.fork_rng():
