@@ -124,7 +124,7 @@ def course_figure(
     rows = -(-len(panels) // columns)
     axes = plots.new_axes(5.2 * columns, 3.4 * rows, columns=columns, rows=rows)
     for ax, (title, curves) in zip(axes, panels, strict=False):
-        plots.run_curves(curves, column, title=title, ax=ax)
+        plots.run_curves(curves, column, title=plots.readable(title), ax=ax)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
     return axes
