@@ -14,7 +14,7 @@ from bioutils.plots.ontology import ancestry, most_connected_terms
 from bioutils.plots.pretraining import downstream_points, judged_tokens, pieces_bars, pretraining_curves
 from bioutils.plots.runs import missed_by, run_curves, score_boxes
 from bioutils.plots.scores import confusion_heatmap, interval_bars, learning_curves, stacked_aspect_bars
-from bioutils.plots.style import ASPECT_COLOURS, PALETTE, new_axes, use_style
+from bioutils.plots.style import ASPECT_COLOURS, PALETTE, new_axes, readable, use_style
 from bioutils.plots.training import cost_against_score, range_test_curve, scores_by_size
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "pieces_bars",
     "pretraining_curves",
     "range_test_curve",
+    "readable",
     "recall_bars",
     "reliability_diagram",
     "risk_coverage_curve",
