@@ -151,6 +151,21 @@ def _links(linker: Annotator, name: str, marked: Marked, vectors: "torch.Tensor"
     return replace(document, links=tuple(links))
 
 
+def linked_alone(documents: Iterable[Document], categories: Sequence[str]) -> list[Document]:
+    """Of each document the links that have a tag of every one of these categories, and the tags in them; documents without such a
+    link are left out."""
+    found = []
+    for document in documents:
+        category = {span.id: span.type for span in document.spans}
+        links = [x for x in document.links if set(categories) <= {category[target] for _, target in x.members}]
+        if links:
+            there = {target for link in links for _, target in link.members}
+            spans = tuple(span for span in document.spans if span.id in there)
+            remarks = tuple(remark for remark in document.remarks if remark.target in there)
+            found.append(replace(document, spans=spans, links=tuple(links), remarks=remarks))
+    return found
+
+
 def roles_in(documents: Iterable[Document]) -> dict[str, str]:
     """Category → the role that links most often give it."""
     counts: dict[str, Counter[str]] = {}

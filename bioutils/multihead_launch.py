@@ -9,12 +9,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from bioutils.annotators import Annotator, annotate, annotator_facts, load_annotator, save_annotator
+from bioutils.annotation_inputs import CATEGORY
+from bioutils.annotators import Annotator, annotate, annotator_facts, linked_alone, load_annotator, save_annotator
 from bioutils.corpora.conversion import read, write
 from bioutils.corpora.pubmed import as_document, numbered, read_abstracts
 from bioutils.corpora.records import Document
 from bioutils.corpora.word_json import read_categories
-from bioutils.errors import BioutilsError, UsageError
+from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.files import atomic_path, check_unharmed, write_json
 from bioutils.link_page import link_page
 from bioutils.run_analysis import analyse
@@ -125,7 +126,12 @@ def run_deploy(config: Config, *, overwrite: bool = False) -> Path:
     seen: Counter[str] = Counter()
     texts = [as_document(numbered(a, seen)) for path in call.inputs for a in read_abstracts(Path(path))]
     annotator = load_annotator(Path(config.out) / "model")
+    known = annotator.labels.get(annotator.head(CATEGORY) or "", call.linked)
+    if unknown := [name for name in call.linked if name not in known]:
+        raise UsageError(expected("deploy.linked", "categories of the model", unknown[0], available=known))
     found = annotate(texts, annotator, _linker(config), threshold=call.threshold)
+    if call.linked:
+        found = linked_alone(found, call.linked)
     if kind == "html":
         with atomic_path(out) as path:
             path.write_text(link_page(found), encoding="utf-8")
@@ -133,9 +139,8 @@ def run_deploy(config: Config, *, overwrite: bool = False) -> Path:
         lost: Counter[str] = write(found, out, kind=kind, task=call.task, overwrite=overwrite)
         for what, n in lost.items():
             print(f"{n:>6,} {what}: no place in {kind}")
-    print(
-        f"{len(found):,} texts, {sum(len(d.spans) for d in found):,} tags, {sum(len(d.links) for d in found):,} links → {out}"
-    )
+    n_tags, n_links = sum(len(d.spans) for d in found), sum(len(d.links) for d in found)
+    print(f"{len(found):,} of {len(texts):,} texts, {n_tags:,} tags, {n_links:,} links → {out}")
     return out
 
 

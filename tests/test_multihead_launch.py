@@ -84,6 +84,25 @@ def test_deployed_as_annotations(config, kind, monkeypatch, tmp_path):
     assert found[0].text == "Loss of p53\nIt <b>slows</b> growth."
 
 
+def test_deployed_statements_alone(config, monkeypatch, tmp_path, capsys):
+    folder, content = config
+    monkeypatch.chdir(tmp_path)
+    if not (folder / "tags" / "model").is_dir():
+        assert main([str(folder / "config.yaml")]) == 0
+    capsys.readouterr()
+    for linked, threshold, code in ((["EFFECT"], 0.999, 0), (["GENE"], 0.5, 2)):
+        deploy = content["deploy"] | {
+            "out": str(tmp_path / f"{threshold}.html"),
+            "linked": linked,
+            "threshold": threshold,
+        }
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(content | {"deploy": deploy}))
+        assert main([str(tmp_path / "c.yaml"), "--mode", "deploy"]) == code
+    shown = capsys.readouterr()
+    assert "0 of 2 texts, 0 tags, 0 links" in shown.out
+    assert "categories of the model, found 'GENE'" in shown.err
+
+
 def test_the_example_in_the_help_is_right():
     config = from_mapping(yaml.safe_load(EXAMPLE.partition("\n")[2]))
     assert config.model.heads["effect"].scheme == "BIO"

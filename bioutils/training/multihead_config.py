@@ -39,6 +39,7 @@ EXAMPLE = """example of CONFIG:
     inputs: [abstracts.xml]        # for --mode deploy
     out: tagged.html               # or .jsonl, .json (BioC), a folder with to: brat or to: mae
     linker: outputs/links          # another model for the links
+    linked: [PERTURBING_ACTION, EFFECT]  # left out: all; else links with these alone, and texts that have one
   analyse:                         # for --mode analyse: recorded runs compared, into out
     runs: [tags, tags-crf]         # names or folders; left out: all that were trained by folds
     by: [training.balance]         # parameters to show; left out: those in which the runs differ
@@ -86,6 +87,7 @@ class Deploy:
     to: str = ""
     linker: str = ""
     threshold: float = 0.5
+    linked: list[str] = field(default_factory=list)  # only links with tags of all these categories, and texts with one
     task: str = "Annotation"
 
 
