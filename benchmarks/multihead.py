@@ -43,6 +43,7 @@ KEYS = (
     "inputs",
     "batch_size",
     "patience",
+    "fixed",
     "folds",
     "validation",
     "seed",
@@ -66,6 +67,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--patience", type=int)
     p.add_argument(
         "--inputs", choices=("text", "marks", "both"), default="both", help="of the link head (default: %(default)s)"
+    )
+    p.add_argument(
+        "--fixed", action="store_true", help="the last of --epochs counts, and the validation abstracts train too"
     )
     p.add_argument("--folds", type=int, default=4)
     p.add_argument(
@@ -108,7 +112,7 @@ def one(call: argparse.Namespace, seed: int) -> dict:
         )
         result = run_folds(
             task, [fold], encoder=call.encoder, frozen=frozen, settings=settings, balance=call.balance, progress=False,
-            vectors=vectors,
+            vectors=vectors, choose=not call.fixed,
         )  # fmt: skip
         found = result.scores.drop(columns=["fold", "part", "epoch", "train_loss", "loss"])
         more = {

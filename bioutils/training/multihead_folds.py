@@ -92,9 +92,13 @@ def make_folds(task: MultiheadTask, *, folds: int = 4, validation: float = 0.1, 
 def run_folds(
     task: MultiheadTask, folds: Sequence[Fold], *, encoder: str, frozen: bool = True,
     settings: TrainingSettings | None = None, balance: float = 0.5, dropout: float = 0.1, progress: bool = True,
-    vectors: "Sequence[torch.Tensor] | None" = None,
+    vectors: "Sequence[torch.Tensor] | None" = None, choose: bool = True,
 ) -> FoldResult:  # fmt: skip
-    """Trains on each fold from the start and scores it; test parts are scored every epoch for the curves, and choose nothing."""
+    """Trains on each fold from the start and scores it; test parts are scored every epoch for the curves, and choose nothing.
+
+    ``choose=False``: no epoch is chosen, the last of the fixed number counts, and the validation abstracts are trained on too
+    (their scores in the history are then those of known texts).
+    """
     import pandas as pd
     from tqdm import tqdm
 
@@ -105,8 +109,9 @@ def run_folds(
     scores, labels, history, epochs = [], [], [], []
     for number, fold in enumerate(tqdm(folds, unit=" folds", disable=None if progress else True)):
         own = replace(settings, seed=settings.seed + number)
+        known = fold.train if choose else np.concatenate([fold.train, fold.validation])
         done = train(
-            task, fold.train, fold.validation, encoder=encoder, frozen=frozen, settings=own,
+            task, known, fold.validation, encoder=encoder, frozen=frozen, settings=own, last=not choose,
             balance=balance, dropout=dropout, vectors=vectors, also={"test": fold.test},
         )  # fmt: skip
         history.append(done.history.assign(fold=number))

@@ -145,6 +145,12 @@ def test_folds_keep_abstracts_apart_and_their_own_scores(task, encoder_dir, vect
     assert found.unseen  # few abstracts: rare labels stand in one fold alone, and that is said
     with pytest.raises(UsageError, match="folds"):
         make_folds(task, folds=17)
+    fixed = run_folds(
+        task, folds, encoder=str(encoder_dir), settings=FEW, vectors=vectors, progress=False, choose=False
+    )
+    assert fixed.epochs == (3, 3, 3)
+    first = fixed.history[(fixed.history["fold"] == 0) & (fixed.history["epoch"] == 1)]
+    assert first["train_loss"].tolist() != found.history.loc[first.index, "train_loss"].tolist()  # on more abstracts
 
 
 def test_from_text_to_links_and_back_from_a_folder(task, documents, encoder_dir, vectors, tmp_path):
