@@ -1,7 +1,7 @@
 """The command line: ``bioutils run | score | tag | stats | report | agree | convert | corpus | data | convert-electra | doctor``.
 
 Exit codes: 0 done; 1 the work failed, with what failed named; 2 the call is wrong; 130 interrupted. A user's mistake shows one
-message and no traceback (``BIOUTILS_DEBUG=1`` shows it). Each command imports what it needs itself, so that help is instant.
+message and no traceback (``BIOUTILS_DEBUG=1`` shows it).
 """
 
 import argparse
@@ -9,13 +9,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from bioutils import __version__
-from bioutils.errors import BioutilsError, UsageError, expected
-
-if TYPE_CHECKING:
-    from bioutils.suite import Row
+from bioutils import __version__, commands
+from bioutils.errors import BioutilsError
 
 RUN_EXAMPLES = """examples:
   bioutils run                                          all notebooks, quick profile
@@ -93,9 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="bioutils", description="Notebooks and tools for biomedical text transformers."
     )
     parser.add_argument("--version", action="version", version=f"bioutils {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subcommands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    run = _add(commands, "run", "execute notebooks and make the report of the run", RUN_EXAMPLES)
+    run = _add(subcommands, "run", "execute notebooks and make the report of the run", RUN_EXAMPLES)
     run.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="number, name or path; all where none is given")
     run.add_argument("--profile", default="quick", help="name of a profile or a YAML file (default: %(default)s)")
     run.add_argument("-p", dest="parameters", action="append", default=[], metavar="KEY=VALUE", help="set a parameter")
@@ -108,9 +104,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--dry-run", action="store_true", help="check everything, say what would run, run nothing")
     run.add_argument("--force", action="store_true", help="also run what is up to date")
-    run.set_defaults(call=_run)
+    run.set_defaults(call=commands.run)
 
-    score = _add(commands, "score", "GO-aspect probabilities of abstracts and their sentences", SCORE_EXAMPLES)
+    score = _add(subcommands, "score", "GO-aspect probabilities of abstracts and their sentences", SCORE_EXAMPLES)
     _add_abstracts(score)
     score.add_argument("--out", type=Path, required=True, metavar="FILE", help=".parquet, .csv, .xlsx or .jsonl")
     score.add_argument(
@@ -124,22 +120,22 @@ def build_parser() -> argparse.ArgumentParser:
     again = score.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with an interrupted job")
     again.add_argument("--overwrite", action="store_true", help="replace earlier results")
-    score.set_defaults(call=_score)
+    score.set_defaults(call=commands.score)
 
-    tag = _add(commands, "tag", "entities in abstracts, by a trained tagger", TAG_EXAMPLES)
+    tag = _add(subcommands, "tag", "entities in abstracts, by a trained tagger", TAG_EXAMPLES)
     _add_abstracts(tag)
     tag.add_argument("--model", required=True, metavar="PATH", help="folder of a saved tagger (notebook 10 makes one)")
     tag.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help=".jsonl, .json, .html, or a folder for brat"
     )
     tag.add_argument("--overwrite", action="store_true", help="replace earlier results")
-    tag.set_defaults(call=_tag)
+    tag.set_defaults(call=commands.tag)
 
-    report = _add(commands, "report", "make the page of a run again", "example:\n  bioutils report outputs/quick")
+    report = _add(subcommands, "report", "make the page of a run again", "example:\n  bioutils report outputs/quick")
     report.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
-    report.set_defaults(call=_report)
+    report.set_defaults(call=commands.report)
 
-    stats = _add(commands, "stats", "min, max, mean, spread and tests over repeated runs", STATS_EXAMPLES)
+    stats = _add(subcommands, "stats", "min, max, mean, spread and tests over repeated runs", STATS_EXAMPLES)
     stats.add_argument(
         "folders", nargs="+", type=Path, metavar="DIR", help="folder with .res files, or of finished runs"
     )
@@ -152,15 +148,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="of the randomisation test (default: %(default)s)",
     )
     stats.add_argument("--seed", type=int, default=0, help="of the randomisation test (default: %(default)s)")
-    stats.set_defaults(call=_stats)
+    stats.set_defaults(call=commands.stats)
 
-    agree = _add(commands, "agree", "how well annotators agree, and where they do not", AGREE_EXAMPLES)
+    agree = _add(subcommands, "agree", "how well annotators agree, and where they do not", AGREE_EXAMPLES)
     agree.add_argument("copies", nargs="+", metavar="[NAME=]PATH", help="one annotator's copies; two or more")
     agree.add_argument("--out", type=Path, metavar="FILE", help="a page (.html), or all numbers (.json)")
     agree.add_argument("--overwrite", action="store_true", help="replace earlier results")
-    agree.set_defaults(call=_agree)
+    agree.set_defaults(call=commands.agree)
 
-    convert = _add(commands, "convert", "annotations from one format to another", ANNOTATION_EXAMPLES)
+    convert = _add(subcommands, "convert", "annotations from one format to another", ANNOTATION_EXAMPLES)
     convert.add_argument("source", type=Path, metavar="IN", help="file, folder or archive")
     convert.add_argument("out", type=Path, metavar="OUT", help="file, or folder of MAE or brat")
     convert.add_argument("--to", metavar="FORMAT", help="mae, brat, bioc, jsonl or words; by default by OUT's ending")
@@ -170,42 +166,42 @@ def build_parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("--categories", type=Path, metavar="FILE", help="tag-category file, for names in word JSON")
     convert.add_argument("--overwrite", action="store_true", help="replace earlier results")
-    convert.set_defaults(call=_convert)
+    convert.set_defaults(call=commands.convert)
 
-    corpus = _add(commands, "corpus", "report on annotated documents, merge them, split them", CORPUS_EXAMPLES)
+    corpus = _add(subcommands, "corpus", "report on annotated documents, merge them, split them", CORPUS_EXAMPLES)
     tools = corpus.add_subparsers(dest="action", metavar="report|merge|split", required=True)
     about = tools.add_parser("report", help="sizes, tags, values and links, as Markdown or a page")
     about.add_argument("--tokenizer", metavar="ENCODER", help="count sub-words too, by this encoder's vocabulary")
     about.add_argument("--each", action="store_true", help="a row a document too")
-    about.set_defaults(call=_corpus_report)
+    about.set_defaults(call=commands.corpus_report)
     merge = tools.add_parser("merge", help="several into one, ids apart")
-    merge.set_defaults(call=_corpus_merge)
+    merge.set_defaults(call=commands.corpus_merge)
     split = tools.add_parser("split", help="into parts, by abstract")
     split.add_argument("--part", action="append", default=[], metavar="NAME=SHARE", help="two or more")
     split.add_argument("--seed", type=int, default=0)
-    split.set_defaults(call=_corpus_split)
+    split.set_defaults(call=commands.corpus_split)
     for tool, what in ((about, ".md or .html"), (merge, ".jsonl"), (split, "folder, new")):
         tool.add_argument("sources", nargs="+", metavar="IN", help="file, folder or archive")
         tool.add_argument("--out", type=Path, required=True, help=what)
         tool.add_argument("--overwrite", action="store_true", help="replace earlier results")
 
-    data = _add(commands, "data", "list, fetch or check the corpora", DATA_EXAMPLES)
+    data = _add(subcommands, "data", "list, fetch or check the corpora", DATA_EXAMPLES)
     actions = data.add_subparsers(dest="action", metavar="list|fetch|check", required=True)
     listing = actions.add_parser("list", help="the corpora, and where each was found")
-    listing.set_defaults(call=_data_list)
+    listing.set_defaults(call=commands.data_list)
     fetch = actions.add_parser("fetch", help="download corpora into the data root")
     fetch.add_argument("--url", help="take one corpus from here instead")
     fetch.add_argument("--overwrite", action="store_true", help="replace the files that are there")
-    fetch.set_defaults(call=_data_fetch)
+    fetch.set_defaults(call=commands.data_fetch)
     check = actions.add_parser("check", help="read corpora to the end and say whether they are whole")
     check.add_argument("--sample", action="store_true", help="check the sample that comes with the project")
-    check.set_defaults(call=_data_check)
+    check.set_defaults(call=commands.data_check)
     for action in (fetch, check):
         action.add_argument("names", nargs="+", metavar="NAME", help="as `bioutils data list` names them")
     for action in (listing, fetch, check):
         action.add_argument("--data-root", type=Path, metavar="DIR", help="default: $BIOUTILS_DATA, then data/raw")
 
-    electra = _add(commands, "convert-electra", "an original TensorFlow checkpoint as an encoder", ELECTRA_EXAMPLES)
+    electra = _add(subcommands, "convert-electra", "an original TensorFlow checkpoint as an encoder", ELECTRA_EXAMPLES)
     electra.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="its path up to .index")
     electra.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder, new")
     electra.add_argument("--vocabulary", type=Path, metavar="FILE", help="the vocab.txt that it was trained with")
@@ -213,10 +209,12 @@ def build_parser() -> argparse.ArgumentParser:
     electra.add_argument("--generator", action="store_true", help="the generator in place of the discriminator")
     electra.add_argument("--heads", type=_at_least(1), metavar="N", help="of attention; default: 64 wide each")
     electra.add_argument("--overwrite", action="store_true", help="replace an earlier conversion")
-    electra.set_defaults(call=_convert_electra)
+    electra.set_defaults(call=commands.convert_electra)
 
-    doctor = _add(commands, "doctor", "versions, device, encoders and corpora at hand", "example:\n  bioutils doctor")
-    doctor.set_defaults(call=_doctor)
+    doctor = _add(
+        subcommands, "doctor", "versions, device, encoders and corpora at hand", "example:\n  bioutils doctor"
+    )
+    doctor.set_defaults(call=commands.doctor)
     return parser
 
 
@@ -240,8 +238,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return getattr(error, "exit_code", 1)
 
 
-def _add(commands, name: str, help_text: str, examples: str) -> argparse.ArgumentParser:
-    return commands.add_parser(
+def _add(subcommands, name: str, help_text: str, examples: str) -> argparse.ArgumentParser:
+    return subcommands.add_parser(
         name,
         help=help_text,
         description=help_text[0].upper() + help_text[1:] + ".",
@@ -267,274 +265,3 @@ def _at_least(smallest: int):
         return int(text)
 
     return whole_number
-
-
-def pairs(given: Sequence[str], option: str, form: str) -> dict[str, str]:
-    """The mapping in the ``KEY=VALUE`` arguments of an option. Raises UsageError for another form or a key twice.
-
-    >>> pairs(["seed=7", "encoder="], "-p", "KEY=VALUE")
-    {'seed': '7', 'encoder': ''}
-    """
-    found: dict[str, str] = {}
-    for text in given:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise UsageError(expected(option, form, text))
-        if key.strip() in found:
-            raise UsageError(f"Expected {option} {key.strip()} to be given once, found it twice.")
-        found[key.strip()] = value
-    return found
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    overrides = pairs(arguments.parameters, "-p", "KEY=VALUE")
-    grid = {key: value.split(",") for key, value in pairs(arguments.grid, "--grid", "KEY=V1,V2").items()}
-    from bioutils.suite import TIMEOUT, run_suite
-
-    result = run_suite(
-        arguments.notebooks,
-        profile=arguments.profile,
-        overrides=overrides,
-        grid=grid,
-        cores=arguments.cores,
-        executor=arguments.executor,
-        out=arguments.out,
-        timeout=TIMEOUT if arguments.timeout is None else arguments.timeout,
-        dry_run=arguments.dry_run,
-        force=arguments.force,
-    )
-    print(format_rows(result.rows))
-    if result.report:
-        print(f"\nReport: {result.report}")
-    return 0 if result.ok else 1
-
-
-def format_rows(rows: Sequence["Row"]) -> str:
-    """The table at the end of a run: notebook, state, seconds, what went wrong and where."""
-    lines = [(row.job, row.state, f"{row.seconds:.0f}" if row.seconds else "", row.detail) for row in rows]
-    return "\n" + format_table([("notebook", "state", "seconds", ""), *lines])
-
-
-def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """The rows as lines with aligned columns.
-
-    >>> print(format_table([("a", "1"), ("long", "2")]))
-    a     1
-    long  2
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _score(arguments: argparse.Namespace) -> int:
-    columns = pairs(arguments.column, "--column", "FIELD=HEADER")
-    from bioutils.scoring import BATCH_TOKENS, score_files
-
-    summary = score_files(
-        arguments.inputs,
-        arguments.out,
-        model=arguments.model,
-        columns=columns or None,
-        overwrite=arguments.overwrite,
-        resume=arguments.resume,
-        batch_tokens=arguments.batch_tokens or BATCH_TOKENS,
-    )
-    print(f"model: {summary.model}")
-    print(f"{summary.n_abstracts:,} abstracts → {summary.abstracts}")
-    print(f"{summary.n_sentences:,} sentences → {summary.sentences}")
-    if summary.n_without_text:
-        print(f"{summary.n_without_text:,} abstracts have no text, and so no probabilities")
-    if summary.n_repeated_ids:
-        print(f"{summary.n_repeated_ids:,} rows repeat an id that came before")
-    return 0
-
-
-def _tag(arguments: argparse.Namespace) -> int:
-    columns = pairs(arguments.column, "--column", "FIELD=HEADER")
-    from bioutils.tagging import tag_files
-
-    summary = tag_files(
-        arguments.inputs,
-        arguments.out,
-        model=arguments.model,
-        columns=columns or None,
-        overwrite=arguments.overwrite,
-    )
-    found = ", ".join(f"{n:,} {kind}" for kind, n in summary.n_entities.items())
-    print(f"{summary.n_documents:,} abstracts, {sum(summary.n_entities.values()):,} entities → {summary.out}")
-    if found:
-        print(f"  {found}")
-    if summary.n_without_text:
-        print(f"{summary.n_without_text:,} abstracts have no text; of these only titles were read")
-    return 0
-
-
-def _agree(arguments: argparse.Namespace) -> int:
-    from bioutils.agreement_page import agreement, read_copies, write_agreement
-    from bioutils.files import check_unharmed
-
-    if arguments.out:
-        if arguments.out.suffix not in (".html", ".json"):
-            raise UsageError(expected("--out", "a .html or .json file", str(arguments.out)))
-        check_unharmed([arguments.out], [], overwrite=arguments.overwrite)
-    found = agreement(read_copies(arguments.copies))
-    print(f"{found.n_texts:,} texts by {', '.join(found.annotators)}" + (f"; {found.aside}" if found.aside else ""))
-    for title, table in found.tables().items():
-        print(f"\n{title}\n" + format_table([list(table), *table.astype(str).to_numpy().tolist()]))
-    print(f"\n{len(found.disagreements):,} disagreements" + ("" if arguments.out else "; --out FILE.html lists them"))
-    if arguments.out:
-        print(write_agreement(found, arguments.out))
-    return 0
-
-
-def _convert(arguments: argparse.Namespace) -> int:
-    from bioutils.corpora.conversion import read, write
-    from bioutils.corpora.word_json import read_categories
-    from bioutils.files import check_unharmed
-
-    to = arguments.to or {".jsonl": "jsonl", ".json": "bioc"}.get(arguments.out.suffix)
-    if to is None:
-        raise UsageError("Say which format to write: --to mae or --to brat.")
-    categories = read_categories(arguments.categories) if arguments.categories else None
-    check_unharmed([arguments.out], [arguments.source], overwrite=arguments.overwrite)
-    documents = read(arguments.source, kind=arguments.kind, categories=categories)
-    lost = write(
-        documents, arguments.out, kind=to, task=arguments.task, categories=categories, overwrite=arguments.overwrite
-    )
-    n = {name: sum(len(getattr(d, name)) for d in documents) for name in ("spans", "relations", "links")}
-    print(f"{len(documents):,} documents, {', '.join(f'{k:,} {name}' for name, k in n.items() if k)} → {arguments.out}")
-    for what, k in lost.items():
-        print(f"{k:>6,} {what}: {'' if 'widened' in what else 'left out, '}no place in {to}")
-    return 0
-
-
-def _annotated(arguments: argparse.Namespace, outputs: Sequence[Path]) -> list:
-    from bioutils.annotation_exploration import merged
-    from bioutils.corpora.conversion import read
-    from bioutils.files import check_unharmed
-
-    check_unharmed(outputs, map(Path, arguments.sources), overwrite=arguments.overwrite)
-    return merged([read(source) for source in arguments.sources])
-
-
-def _corpus_report(arguments: argparse.Namespace) -> int:
-    from bioutils.annotation_page import report, write_report
-    from bioutils.encoders import load_tokenizer
-
-    documents = _annotated(arguments, [arguments.out])
-    tokenizer = load_tokenizer(arguments.tokenizer) if arguments.tokenizer else None
-    title = ", ".join(Path(source).name for source in arguments.sources)
-    print(write_report(report(documents, title=title, tokenizer=tokenizer, each=arguments.each), arguments.out))
-    return 0
-
-
-def _corpus_merge(arguments: argparse.Namespace) -> int:
-    from bioutils.corpora.records import write_jsonl
-
-    if arguments.out.suffix != ".jsonl":
-        raise UsageError(expected("--out", "a .jsonl file", str(arguments.out)))
-    documents = _annotated(arguments, [arguments.out])
-    write_jsonl(documents, arguments.out)
-    print(f"{len(documents):,} documents → {arguments.out}")
-    return 0
-
-
-def _corpus_split(arguments: argparse.Namespace) -> int:
-    from bioutils.annotation_exploration import split
-    from bioutils.corpora.records import write_jsonl
-
-    given = pairs(arguments.part, "--part", "NAME=SHARE")
-    try:
-        shares = {name: float(share) for name, share in given.items()}
-    except ValueError:
-        raise UsageError(expected("--part", "NAME=SHARE, a number", str(given))) from None
-    files = {name: arguments.out / f"{name}.jsonl" for name in shares}
-    for name, part in split(_annotated(arguments, list(files.values())), shares, seed=arguments.seed).items():
-        write_jsonl(part, files[name])
-        print(f"{len(part):>6,} documents → {files[name]}")
-    return 0
-
-
-def _convert_electra(arguments: argparse.Namespace) -> int:
-    from bioutils.training.electra.convert import convert
-
-    counts = convert(
-        arguments.checkpoint, arguments.out, generator=arguments.generator, vocabulary=arguments.vocabulary,
-        lower_case=not arguments.cased, heads=arguments.heads, overwrite=arguments.overwrite,
-    )  # fmt: skip
-    for what, n in counts.items():
-        print(f"{n:>6,} {what}{'' if what == 'weights converted' else ', left out'}")
-    print(arguments.out)
-    return 0
-
-
-def _report(arguments: argparse.Namespace) -> int:
-    from bioutils.report import make_report
-
-    print(make_report(arguments.run))
-    return 0
-
-
-def _stats(arguments: argparse.Namespace) -> int:
-    from bioutils.comparison import compare, describe, read_groups, table
-
-    if arguments.out and arguments.out.suffix not in (".png", ".svg", ".pdf"):
-        raise UsageError(expected("--out", "a .png, .svg or .pdf file", str(arguments.out)))
-    groups = read_groups(arguments.folders)
-    found = table(groups)
-    numbers = [[name, score, str(n), *(f"{value:.4f}" for value in rest)] for name, score, n, *rest in found.to_numpy()]
-    print(format_table([("group", "score", "n", "min", "max", "mean", "std", "95 % low", "95 % high"), *numbers]))
-    if len(groups) == 2:
-        comparison = compare(*groups, n_random=arguments.exchanges, seed=arguments.seed)
-        print("\n" + describe(comparison, *(group.name for group in groups)))
-    if arguments.out:
-        from bioutils.files import atomic_path
-        from bioutils.plots.runs import score_boxes
-
-        columns = groups[0].columns
-        drawn = {group.name: group.scores for group in groups if group.columns == columns}
-        with atomic_path(arguments.out) as temporary:
-            score_boxes(drawn, columns).figure.savefig(temporary, bbox_inches="tight", dpi=150)
-        print(f"\n{arguments.out}")
-    return 0
-
-
-def _data_list(arguments: argparse.Namespace) -> int:
-    from bioutils.corpora import CORPORA, find_root, project_data
-
-    rows = [("corpus", "task", "licence", "where")]
-    for name, corpus in CORPORA.items():
-        try:
-            where = str(find_root(name, data_root=arguments.data_root))
-        except BioutilsError:
-            sample = "only the sample; " if (project_data() / "sample" / (corpus.sample or name)).is_dir() else ""
-            where = sample + (f"bioutils data fetch {name}" if corpus.releases else "get the whole by hand")
-        rows.append((name, corpus.task, corpus.licence, where))
-    print(format_table(rows))
-    return 0
-
-
-def _data_fetch(arguments: argparse.Namespace) -> int:
-    if arguments.url and len(arguments.names) > 1:
-        raise UsageError(expected("--url", "given with one NAME", arguments.names))
-    from bioutils.corpora.download import fetch
-
-    for name in arguments.names:
-        print(fetch(name, data_root=arguments.data_root, url=arguments.url, overwrite=arguments.overwrite))
-    return 0
-
-
-def _data_check(arguments: argparse.Namespace) -> int:
-    from bioutils.corpora import check
-
-    for name in arguments.names:
-        found = check(name, data_root=arguments.data_root, sample=arguments.sample)
-        print(format_table([(name, ""), *((f"  {what}", str(value)) for what, value in found.items())]))
-    return 0
-
-
-def _doctor(arguments: argparse.Namespace) -> int:
-    from bioutils import doctor
-
-    return doctor.main()
