@@ -19,8 +19,7 @@ from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.files import atomic_path, check_unharmed, write_json
 from bioutils.link_page import link_page
 from bioutils.run_analysis import analyse
-from bioutils.run_records import RECORDS as RECORDS_NAME
-from bioutils.run_records import add_record, read_records
+from bioutils.run_records import RECORDS, add_record, read_records
 from bioutils.training.multihead import frozen_vectors, train
 from bioutils.training.multihead_config import EXAMPLE, MODES, Config, Data, read_multihead_config
 from bioutils.training.multihead_folds import as_annotator, final_epochs, joint_scores, make_folds, run_folds
@@ -28,7 +27,7 @@ from bioutils.training.multihead_scores import count
 from bioutils.training.multihead_tasks import make_task
 from bioutils.training.results import save_whole
 
-RECORDS = Path("outputs") / RECORDS_NAME
+HERE = Path("outputs") / RECORDS
 
 
 def documents_of(data: Data) -> list[Document]:
@@ -41,7 +40,7 @@ def documents_of(data: Data) -> list[Document]:
     return found
 
 
-def run_train(config: Config, *, records: Path = RECORDS) -> dict[str, Any]:
+def run_train(config: Config, *, records: Path = HERE) -> dict[str, Any]:
     """Folds, then a model on all documents, as the configuration says; returns and records the scores."""
     if config.data is None or config.model is None:
         raise UsageError("To train, the file needs data and model.")
@@ -149,7 +148,7 @@ def run_analyse(config: Config) -> Path:
     if config.analyse is None:
         raise UsageError("To analyse, the file needs analyse.")
     call = config.analyse
-    records = read_records(call.records or RECORDS, names=call.runs)
+    records = read_records(call.records or HERE, names=call.runs)
     report = analyse(records, config.out, by=call.by, heads=call.heads, metric=call.metric, combine=call.combine)
     print(report.read_text(encoding="utf-8"))
     print(report)
