@@ -2,7 +2,8 @@
 
 import os
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -90,3 +91,16 @@ def autocast(enabled: bool | None = None) -> AbstractContextManager:
 
     on = bf16_pays() if enabled is None else enabled
     return torch.autocast(choose_device().type, dtype=torch.bfloat16, enabled=on)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within it torch's CPU kernels use one thread: a step's tensors are so small that waking a second costs more."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -6,25 +6,13 @@ with the inputs and the gradients of the weights are single matrix products over
 only what must run step by step does. Measured in benchmarks/README.md, tested against torch's.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
+from bioutils.device import one_thread
 from bioutils.heads.dropout import dropout
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within it torch's CPU kernels use one thread: a step's tensors are so small that waking a second costs more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class Layer(torch.autograd.Function):

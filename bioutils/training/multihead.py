@@ -6,12 +6,13 @@ Texts are read whole: windows over long ones, joined again. A batch is some text
 import copy
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bioutils.device import autocast, choose_device, keep_freed_memory
+from bioutils.device import autocast, choose_device, keep_freed_memory, one_thread
 from bioutils.encoders import drop_no_attention, load_encoder, load_tokenizer
 from bioutils.errors import UsageError, expected
 from bioutils.heads.multihead import HeadSet
@@ -75,7 +76,8 @@ def train(
         body = drop_no_attention(load_encoder(encoder)).to(device)  # texts are long
         read = UnitVectors(body, load_tokenizer(encoder), task.documents, max_length=settings.max_length)
         width = body.config.hidden_size
-    with torch.random.fork_rng():
+    # Heads alone are small work: two threads take longer than one.
+    with torch.random.fork_rng(), one_thread() if frozen else nullcontext():
         torch.manual_seed(settings.seed)
         heads = HeadSet(task.specs, width, outputs(task), dropout=dropout).to(device)
         heads.balance({name: [found[i] for i in rows] for name, found in task.targets.items()}, balance)
