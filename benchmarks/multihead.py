@@ -21,7 +21,7 @@ from bioutils.corpora.conversion import read_part
 from bioutils.heads.multihead import HeadSpec
 from bioutils.training.multihead import FINE_TUNED, FROZEN, frozen_vectors
 from bioutils.training.multihead_baselines import baseline_folds
-from bioutils.training.multihead_folds import make_folds, run_folds
+from bioutils.training.multihead_folds import make_folds, mean_course, run_folds
 from bioutils.training.multihead_tasks import make_task
 
 from common import run_trials
@@ -150,12 +150,11 @@ def summary(path: Path) -> pd.DataFrame:
 
 
 def _peeked(folds: list[dict]) -> dict[str, float]:
-    courses = [pd.DataFrame(row["history"]).query("part == 'test'") for row in folds if "history" in row]
+    courses = [pd.DataFrame(row["history"]).assign(fold=row["seed"]) for row in folds if "history" in row]
     if not courses:
         return {}
-    tables = [course.pivot(index="epoch", columns="head", values="f1") for course in courses]
-    mean = sum(tables) / len(tables)  # epochs that a fold stopped before are missing, and dropped
-    best = mean.dropna().loc[mean.dropna().mean(axis=1).idxmax()]
+    mean = mean_course(pd.concat(courses), "test")
+    best = mean.loc[mean.mean(axis=1).idxmax()]
     return best.to_dict() | {"mean": best.mean()}
 
 

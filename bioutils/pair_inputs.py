@@ -82,6 +82,11 @@ def no_pairs(pairs: Pairs) -> Pairs:
     return Pairs(pairs.units[:0], pairs.marks[:0], pairs.between[:0, :0], pairs.joined[:0, :0])
 
 
+def pairs_of(found: np.ndarray) -> np.ndarray:
+    """The pairs above the diagonal of (n, n, labels), booleans (pairs, labels)."""
+    return found[np.triu_indices(len(found), 1)].astype(bool)
+
+
 def n_marks(n_categories: int) -> int:
     """How many numbers ``unit_marks`` gives of a unit."""
     return 4 * n_categories + 9

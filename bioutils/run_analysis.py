@@ -10,6 +10,7 @@ from bioutils import plots
 from bioutils.errors import UsageError, expected
 from bioutils.files import atomic_path, atomic_writer
 from bioutils.run_records import HISTORY, LABELS, record_table
+from bioutils.training.multihead_folds import mean_course
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,19 +74,19 @@ def epoch_table(
     import pandas as pd
 
     chosen = list(heads) or list(history["head"].unique())
-    every = {head: history[history["head"] == head] for head in chosen}
+    rows = history[history["head"].isin(chosen)]
     if len(chosen) > 1:
-        every[f"all ({how})"] = combined(history, metric, heads=chosen, how=how)
-    rows = []
-    for head, course in every.items():
-        mean = course.pivot_table(index="epoch", columns=["part", "fold"], values=metric).dropna()
-        mean = mean.T.groupby(level="part").mean().T
-        guide = mean["validation"]
+        together = combined(history, metric, heads=chosen, how=how).assign(head=f"all ({how})")
+        rows, chosen = pd.concat([rows, together]), [*chosen, f"all ({how})"]
+    mean = {part: mean_course(rows, part, metric) for part in rows["part"].unique()}
+    table = []
+    for head in chosen:
+        guide = mean["validation"][head]
         best = guide.idxmin() if "loss" in metric else guide.idxmax()
         row = {"head": head, "best epoch": best, "validation": guide[best]}
-        row |= {"test": mean["test"][best]} if "test" in mean else {}
-        rows.append(row | {"last epoch": mean.index[-1], "validation at last": guide.iloc[-1]})
-    return pd.DataFrame(rows)
+        row |= {"test": mean["test"][head][best]} if "test" in mean else {}
+        table.append(row | {"last epoch": guide.index[-1], "validation at last": guide.iloc[-1]})
+    return pd.DataFrame(table)
 
 
 def label_means(labels: "pd.DataFrame") -> "pd.DataFrame":

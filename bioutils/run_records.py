@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bioutils.errors import DataError, UsageError, expected
+from bioutils.files import read_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ def read_records(path: Path | str, *, names: Sequence[str] = ()) -> list[dict[st
     if not path.is_file():
         raise UsageError(expected("records", "a file that runs have written", str(path)))
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in read_lines(path):
         try:
             record = json.loads(line)
         except json.JSONDecodeError as error:

@@ -79,11 +79,6 @@ def label_counts(gold: np.ndarray, predicted: np.ndarray, n_labels: int) -> list
     return [Counts(int(r), int(e), int(m), int(e + m)) for r, e, m in zip(right, extra, missed, strict=True)]
 
 
-def pairs_of(found: np.ndarray) -> np.ndarray:
-    """The pairs above the diagonal of (n, n, labels), booleans (pairs, labels)."""
-    return found[np.triu_indices(len(found), 1)].astype(bool)
-
-
 class Entity(NamedTuple):
     """A mention: where it begins and ends in the text, its category, its value."""
 

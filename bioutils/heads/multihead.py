@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from bioutils.annotation_inputs import SCHEMES
 from bioutils.errors import UsageError, expected
 from bioutils.heads.crf import CRF
-from bioutils.pair_inputs import BETWEEN, CONSTRUCTIONS, Pairs, n_marks
+from bioutils.pair_inputs import BETWEEN, CONSTRUCTIONS, Pairs, n_marks, pairs_of
 
 KINDS = {
     "single_label": "one label a unit or none: softmax and cross-entropy",
@@ -172,7 +172,7 @@ class LinkHead(nn.Module):
 
     def balance(self, targets: Sequence[Pairs], balance: float) -> None:
         """Sets the weight of joined pairs by how often they stand in the training targets."""
-        pairs = [t.joined[np.triu_indices(len(t.units), 1)] for t in targets]
+        pairs = [pairs_of(t.joined) for t in targets]
         found = positive_weights(sum(p.sum(0) for p in pairs), sum(map(len, pairs)), balance)
         self.weights = torch.as_tensor(found, dtype=torch.float32, device=self.weights.device)
 
@@ -188,11 +188,8 @@ class LinkHead(nn.Module):
         return (found if self.top is None else self.top(found)).float()
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Mean over pairs (nats) of logits (pairs, labels) and which are joined (n, n, labels); 0 where there is none."""
-        if not len(logits):
-            return logits.sum() * 0
-        i, j = torch.triu_indices(len(target), len(target), 1, device=logits.device)
-        return binary_cross_entropy_with_logits(logits, target[i, j].float(), pos_weight=self.weights)
+        """Mean over pairs (nats) of logits and of which are joined, both (pairs, labels), one pair or more."""
+        return binary_cross_entropy_with_logits(logits, target.float(), pos_weight=self.weights)
 
     @torch.no_grad()
     def probabilities(self, vectors: torch.Tensor, pairs: Pairs) -> np.ndarray:
@@ -239,7 +236,7 @@ class HeadSet(nn.Module):
                 n = len(pairs.units) * (len(pairs.units) - 1) // 2
                 if n:
                     logits = head(text[torch.as_tensor(pairs.units)], pairs)
-                    sums.append(n * head.loss(logits, torch.as_tensor(pairs.joined, device=text.device)))
+                    sums.append(n * head.loss(logits, torch.as_tensor(pairs_of(pairs.joined), device=text.device)))
                     n_pairs += n
             found[name] = sum(sums) / n_pairs if n_pairs else sum(p.sum() for p in head.parameters()) * 0
         return found

@@ -8,9 +8,9 @@ import numpy as np
 from bioutils.annotation_inputs import runs
 from bioutils.corpora.tags import from_spans, to_spans
 from bioutils.errors import UsageError, expected
-from bioutils.evaluation.annotations import NOTHING, by_word, of_labels, pairs_of, span_counts, word_counts
+from bioutils.evaluation.annotations import NOTHING, by_word, of_labels, span_counts, word_counts
 from bioutils.evaluation.tag_baselines import FeatureCRF, Gazetteer, TagBaseline
-from bioutils.pair_inputs import BETWEEN
+from bioutils.pair_inputs import BETWEEN, pairs_of
 from bioutils.training.multihead_folds import Fold
 from bioutils.training.multihead_tasks import MultiheadTask
 

@@ -53,11 +53,8 @@ class FoldResult:
         """A row a head: mean and standard deviation over the folds of F1, and what the best epoch *of the test parts* would have
         shown (``peeked``): one epoch for all folds and heads, as the earlier system reported."""
         found = self.scores.groupby("head", sort=False)["f1"].agg(["mean", "std"])
-        test = self.history[self.history["part"] == "test"]
-        by_epoch = test.groupby(["epoch", "head"], sort=False)["f1"].agg(["mean", "count"]).reset_index()
-        whole = by_epoch[by_epoch["count"] == self.scores["fold"].nunique()]  # epochs that no fold stopped before
-        best = whole.groupby("epoch")["mean"].mean().idxmax()
-        found["peeked"] = whole[whole["epoch"] == best].set_index("head")["mean"]
+        course = mean_course(self.history, "test")
+        found["peeked"] = course.loc[course.mean(axis=1).idxmax()]
         found.loc["mean"] = [
             found["mean"].mean(),
             self.scores.groupby("fold")["f1"].mean().std(),
@@ -70,6 +67,12 @@ class FoldResult:
         for name, table in (("folds.csv", self.scores), (LABELS, self.labels), (HISTORY, self.history)):
             with atomic_path(folder / name) as path:
                 table.to_csv(path, index=False)
+
+
+def mean_course(history: "pd.DataFrame", part: str, column: str = "f1") -> "pd.DataFrame":
+    """A column's mean over the folds, a row an epoch that no fold stopped before, a column a head."""
+    table = history[history["part"] == part].pivot(index="epoch", columns=["head", "fold"], values=column).dropna()
+    return table.T.groupby(level="head", sort=False).mean().T
 
 
 def make_folds(task: MultiheadTask, *, folds: int = 4, validation: float = 0.1, seed: int = 0) -> list[Fold]:

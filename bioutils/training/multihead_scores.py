@@ -12,11 +12,11 @@ from bioutils.evaluation.annotations import (
     by_word,
     label_counts,
     of_labels,
-    pairs_of,
     span_counts,
     word_counts,
 )
 from bioutils.heads.multihead import HeadSet, LinkHead
+from bioutils.pair_inputs import pairs_of
 from bioutils.training.multihead_tasks import MultiheadTask
 
 if TYPE_CHECKING:

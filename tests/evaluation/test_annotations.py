@@ -11,10 +11,10 @@ from bioutils.evaluation.annotations import (
     joint_counts,
     mean_f1,
     of_labels,
-    pairs_of,
     span_counts,
     word_counts,
 )
+from bioutils.pair_inputs import pairs_of
 
 
 def test_scores_of_counts():
