@@ -116,3 +116,24 @@ def rendered(tmp_path) -> Callable[[Path], tuple[str, str]]:
         return done.stdout, done.stderr
 
     return render
+
+
+@pytest.fixture(scope="session")
+def annotated():
+    """A document with tags one in another, beside one another, in hyphenated words, and a link."""
+    from bioutils.corpora.records import Document, Link, Remark, Span
+
+    text = "siRNA of p53, in HeLa-cells, fell."
+    #       0        9        17
+    return Document(
+        "d", text,
+        (
+            Span("P0", "ACTION", ((0, 12),), "siRNA of p53"), Span("G0", "GENE", ((9, 12),), "p53"),
+            Span("C0", "CONTEXT", ((17, 27),), "HeLa-cells"), Span("C1", "CONTEXT", ((29, 33),), "fell"),
+        ), (),
+        (Link("L0", "LINKING", (("action", "P0"), ("context", "C0"))),),
+        (
+            Remark("1", "action", "P0", "knockdown"), Remark("2", "kind", "C0", "cells"), Remark("3", "kind", "C1", "odd"),
+            Remark("4", "kind", "G0", "suppressor"), Remark("5", "role", "G0", "target"),
+        ),
+    )  # fmt: skip

@@ -14,28 +14,14 @@ from bioutils.annotation_inputs import (
     tags_of,
 )  # fmt: skip
 from bioutils.corpora.mae import read_mae
-from bioutils.corpora.records import Document, Link, Remark, Span
+from bioutils.corpora.records import Document
 from bioutils.errors import UsageError
 
-TEXT = "siRNA of p53, in HeLa-cells, fell."
-#       0        9        17
-DOCUMENT = Document(
-    "d", TEXT,
-    (
-        Span("P0", "ACTION", ((0, 12),), "siRNA of p53"), Span("G0", "GENE", ((9, 12),), "p53"),
-        Span("C0", "CONTEXT", ((17, 27),), "HeLa-cells"), Span("C1", "CONTEXT", ((29, 33),), "fell"),
-    ), (),
-    (Link("L0", "LINKING", (("action", "P0"), ("context", "C0"))),),
-    (
-        Remark("1", "action", "P0", "knockdown"), Remark("2", "kind", "C0", "cells"), Remark("3", "kind", "C1", "odd"),
-        Remark("4", "kind", "G0", "suppressor"), Remark("5", "role", "G0", "target"),
-    ),
-)  # fmt: skip
 UNITS = ["siRNA", "of", "p53", ",", "in", "HeLa", "-", "cells", ",", "fell", "."]
 
 
-def test_units_words_and_spans():
-    marked = mark(DOCUMENT)
+def test_units_words_and_spans(annotated):
+    marked = mark(annotated)
     assert marked.units == UNITS
     assert marked.words.tolist() == [0, 1, 2, 2, 3, 4, 4, 4, 4, 5, 5]
     assert [units.tolist() for units in marked.spans] == [[0, 1, 2], [2], [5, 6, 7], [9]]
@@ -44,8 +30,8 @@ def test_units_words_and_spans():
     assert mark(Document("d", "Loss of p53. It grew. It fell.")).sentences.tolist() == [1] * 4 + [2] * 3 + [3] * 3
 
 
-def test_layers():
-    marked = mark(DOCUMENT)
+def test_layers(annotated):
+    marked = mark(annotated)
     assert span_labels(marked, "category") == ["ACTION", "GENE", "CONTEXT", "CONTEXT"]
     assert span_labels(marked, "CONTEXT") == ["", "", "cells", "odd"]
     assert span_labels(marked, "GENE.role") == ["", "target", "", ""]
@@ -60,8 +46,8 @@ def test_layers():
     ("scheme", "expected"),
     [("none", ["ACTION", "ACTION", "ACTION"]), ("BIO", ["B-", "I-", "I-"]), ("BIOES", ["B-", "I-", "E-"])],
 )
-def test_tags_on_units(scheme, expected):
-    marked, labels = mark(DOCUMENT), ("CONTEXT", "ACTION", "GENE")
+def test_tags_on_units(annotated, scheme, expected):
+    marked, labels = mark(annotated), ("CONTEXT", "ACTION", "GENE")
     tags = tags_of(labels, scheme)
     assert len(tags) == 3 * {"none": 1, "BIO": 2, "BIOES": 4}[scheme]
     found = tag_array(marked, "category", labels, scheme)

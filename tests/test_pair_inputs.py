@@ -2,30 +2,16 @@ import numpy as np
 import pytest
 
 from bioutils.annotation_inputs import mark
-from bioutils.corpora.records import Document, Link, Remark, Span
+from bioutils.corpora.records import Document, Span
 from bioutils.errors import UsageError
 from bioutils.pair_inputs import BETWEEN, CONSTRUCTIONS, link_labels, link_pairs, n_marks, no_pairs, unit_marks
 
-TEXT = "siRNA of p53, in HeLa-cells, fell."
-#       0        9        17
-DOCUMENT = Document(
-    "d", TEXT,
-    (
-        Span("P0", "ACTION", ((0, 12),), "siRNA of p53"), Span("G0", "GENE", ((9, 12),), "p53"),
-        Span("C0", "CONTEXT", ((17, 27),), "HeLa-cells"), Span("C1", "CONTEXT", ((29, 33),), "fell"),
-    ), (),
-    (Link("L0", "LINKING", (("action", "P0"), ("context", "C0"))),),
-    (
-        Remark("1", "action", "P0", "knockdown"), Remark("2", "kind", "C0", "cells"), Remark("3", "kind", "C1", "odd"),
-        Remark("4", "kind", "G0", "suppressor"), Remark("5", "role", "G0", "target"),
-    ),
-)  # fmt: skip
 UNITS = ["siRNA", "of", "p53", ",", "in", "HeLa", "-", "cells", ",", "fell", "."]
 
 
 @pytest.mark.parametrize("construction", CONSTRUCTIONS)
-def test_links_between_units_against_a_loop_over_pairs(construction):
-    marked = mark(DOCUMENT)
+def test_links_between_units_against_a_loop_over_pairs(annotated, construction):
+    marked = mark(annotated)
     labels = link_labels([marked], construction)
     units, _, _, found = link_pairs(marked, construction, labels)
     assert units.tolist() == [0, 1, 2, 5, 6, 7, 9]
