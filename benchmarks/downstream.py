@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 
 from bioutils.corpora.entities import TYPES, read_entities
@@ -66,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--metric", help="chooses the epoch, on validation rows: micro_f1, macro_f1, accuracy, or loss (the lowest)"
     )
-    p.add_argument("--train", type=int, help="training sentences of an entity corpus, drawn; all by default")
+    p.add_argument("--train", type=int, help="training sentences or pairs of a corpus, drawn; all by default")
     p.add_argument("--out", type=Path, default=Path("outputs/benchmarks/downstream"))
     return p
 
@@ -112,6 +113,7 @@ def relations(call: argparse.Namespace, seed: int) -> dict:
         task = relation_tasks.make_task(read_relations(call.corpus, sample=call.sample))
     published = "test" in task.corpus.parts
     folds = relation_tasks.make_folds(task, protocol="published" if published else "grouped", folds=5, seed=seed)
+    folds = [fold._replace(train=drawn(fold.train, call.train, seed)) for fold in folds]
     if call.encoder == "baseline":
         trial = relation_tasks.baseline_trial(task, folds, seed=seed)
     else:
@@ -124,6 +126,11 @@ def relations(call: argparse.Namespace, seed: int) -> dict:
         positive=task.corpus.positive,
     ).metrics  # fmt: skip
     return {n: metrics[n] for n in ("micro_f1_positive", "accuracy", "accuracy_low", "accuracy_high", "macro_f1")}
+
+
+def drawn(rows: np.ndarray, n: int | None, seed: int) -> np.ndarray:
+    """``n`` of the rows in their order, all where ``n`` is None or more than there are."""
+    return rows if n is None or n >= len(rows) else np.sort(np.random.default_rng(seed).permutation(rows)[:n])
 
 
 def summary(call: argparse.Namespace, encoders: list[str], corpora: list[str]) -> pd.DataFrame:

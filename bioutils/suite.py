@@ -27,7 +27,6 @@ from bioutils.report import make_report
 from bioutils.runs import project_root
 
 TIMEOUT = 4 * 3600  # seconds a cell: longer than any training here takes on two cores, short enough to end a hang
-HEAVY_THREADS = 4  # below this many threads, two trainings side by side are slower than one after the other
 GRACE = 20  # seconds Snakemake gets to end its jobs after an interrupt
 
 
@@ -107,9 +106,10 @@ def _cores() -> int:
 def _write_plan(jobs: list[Job], out: Path, *, cores: int, timeout: int) -> Path:
     """The path of ``.suite/plan.json``, with a parameter file a job beside it, each rewritten only if it changed."""
     folder = out / ".suite"
-    # Heavy jobs share the cores evenly, but none gets fewer than HEAVY_THREADS; each leaves one core for a light one.
+    # Heavy jobs share the cores evenly, down to one each: small trainings side by side, a thread each, are done sooner than one
+    # after the other on all cores (see benchmarks, "The suite"). Where there is more, each leaves one for a light job.
     heavy = sum(not job.light for job in jobs) or 1
-    share = max(min(HEAVY_THREADS, cores), cores // heavy)
+    share = max(1, cores // heavy)
     entries = []
     for number, job in enumerate(jobs):
         parameters, text = folder / f"{job.folder}.yaml", job.text()
@@ -135,7 +135,7 @@ def _write_plan(jobs: list[Job], out: Path, *, cores: int, timeout: int) -> Path
         )
     plan = folder / "plan.json"
     settings = {"python": sys.executable, "plan": str(plan), "out": str(out), "cwd": str(Path.cwd())}
-    write_json(plan, settings | {"timeout": timeout, "heavy_at_once": max(1, cores // share), "jobs": entries})
+    write_json(plan, settings | {"timeout": timeout, "heavy_at_once": cores // share, "jobs": entries})
     return plan
 
 

@@ -147,7 +147,7 @@ def test_a_file_in_the_way_and_a_missing_executor_are_told(notebooks, tmp_path):
 
 @pytest.mark.parametrize(
     ("cores", "heavy_jobs", "share", "at_once"),
-    [(2, 3, None, 1), (16, 1, None, 1), (16, 3, 5, 3), (16, 9, 4, 4), (8, 3, 4, 2), (1, 2, None, 1)],
+    [(2, 3, 1, 2), (16, 1, None, 1), (16, 3, 5, 3), (16, 9, 1, 16), (8, 3, 2, 4), (4, 1, None, 1), (1, 2, None, 1)],
 )
 def test_heavy_notebooks_share_the_cores(tmp_path, write_notebook, monkeypatch, cores, heavy_jobs, share, at_once):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -157,7 +157,9 @@ def test_heavy_notebooks_share_the_cores(tmp_path, write_notebook, monkeypatch, 
     plan = read_json(suite._write_plan(jobs, tmp_path / "out", cores=cores, timeout=0))
     heavy, light = plan["jobs"][0], plan["jobs"][-1]
     assert (heavy["omp_threads"], plan["heavy_at_once"]) == (share, at_once)
-    assert at_once * heavy["threads"] + (light["threads"] if cores > 1 else 0) <= cores
+    assert min(at_once, heavy_jobs) * heavy["threads"] <= cores
+    if cores > heavy_jobs:
+        assert heavy_jobs * heavy["threads"] + light["threads"] <= cores, "no core is left for a light job"
 
 
 def test_force_and_executor_are_handed_to_snakemake(notebooks, tmp_path):
