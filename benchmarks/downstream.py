@@ -67,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--metric", help="chooses the epoch, on validation rows: micro_f1, macro_f1, accuracy, or loss (the lowest)"
     )
-    p.add_argument("--train", type=int, help="training sentences or pairs of a corpus, drawn; all by default")
+    p.add_argument(
+        "--train", type=int, help="training sentences or pairs, drawn, and half as many to choose by; all by default"
+    )
     p.add_argument("--out", type=Path, default=Path("outputs/benchmarks/downstream"))
     return p
 
@@ -92,6 +94,8 @@ def one(call: argparse.Namespace, seed: int) -> dict:
 
 def entities(call: argparse.Namespace, seed: int) -> dict:
     task = tagging.make_task(read_entities(call.corpus, sample=call.sample, repairs=[]), n_train=call.train, seed=seed)
+    held = drawn(np.arange(len(task.validation)), call.train and call.train // 2, seed)
+    task = replace(task, validation=[task.validation[i] for i in held])
     if call.encoder == "baseline":
         tag = FeatureCRF([s.tokens for s in task.train], [s.tags for s in task.train]).predict
     else:
@@ -113,7 +117,13 @@ def relations(call: argparse.Namespace, seed: int) -> dict:
         task = relation_tasks.make_task(read_relations(call.corpus, sample=call.sample))
     published = "test" in task.corpus.parts
     folds = relation_tasks.make_folds(task, protocol="published" if published else "grouped", folds=5, seed=seed)
-    folds = [fold._replace(train=drawn(fold.train, call.train, seed)) for fold in folds]
+    folds = [
+        fold._replace(
+            train=drawn(fold.train, call.train, seed),
+            validation=drawn(fold.validation, call.train and call.train // 2, seed),
+        )
+        for fold in folds
+    ]
     if call.encoder == "baseline":
         trial = relation_tasks.baseline_trial(task, folds, seed=seed)
     else:

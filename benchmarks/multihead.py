@@ -44,6 +44,7 @@ KEYS = (
     "batch_size",
     "patience",
     "fixed",
+    "average",
     "folds",
     "validation",
     "seed",
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--fixed", action="store_true", help="the last of --epochs counts, and the validation abstracts train too"
     )
+    p.add_argument("--average", type=float, help="moving average of the weights, 0.998 for some thousand steps")
     p.add_argument("--folds", type=int, default=4)
     p.add_argument(
         "--validation", type=float, default=0.1, help="share of the training abstracts that chooses the epoch"
@@ -112,7 +114,7 @@ def one(call: argparse.Namespace, seed: int) -> dict:
         )
         result = run_folds(
             task, [fold], encoder=call.encoder, frozen=frozen, settings=settings, balance=call.balance, progress=False,
-            vectors=vectors, choose=not call.fixed,
+            vectors=vectors, choose=not call.fixed, average=call.average or 0.0,
         )  # fmt: skip
         found = result.scores.drop(columns=["fold", "part", "epoch", "train_loss", "loss"])
         more = {
@@ -133,7 +135,7 @@ def summary(path: Path) -> pd.DataFrame:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[name] for name in KEYS if name != "seed"), []).append(row)
+        groups.setdefault(tuple(row.get(name) for name in KEYS if name != "seed"), []).append(row)
     lines = []
     for key, folds in groups.items():
         way = dict(zip(KEYS, key, strict=False))

@@ -48,7 +48,8 @@ def run_train(config: Config, *, records: Path = HERE) -> dict[str, Any]:
     documents = documents_of(config.data)
     task = make_task(documents, tuple(model.heads.values()))
     started = time.perf_counter()
-    options = {"encoder": model.encoder, "frozen": model.frozen, "balance": folds.balance, "dropout": model.dropout}
+    options = {"encoder": model.encoder, "frozen": model.frozen, "dropout": model.dropout}
+    options |= {"balance": folds.balance, "average": folds.average}
     vectors = frozen_vectors(task, encoder=model.encoder, max_length=settings.max_length) if model.frozen else None
     facts: dict[str, Any] = {"documents": len(task.documents), "not_asked_for_links": task.not_asked}
     if task.not_asked:

@@ -5,8 +5,8 @@ Texts are read whole: windows over long ones, joined again. A batch is some text
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,18 +52,24 @@ def train(
     task: MultiheadTask, rows: Sequence[int], validation: Sequence[int], *, encoder: str, frozen: bool = True,
     settings: TrainingSettings | None = None, balance: float = 0.5, dropout: float = 0.1,
     vectors: "Sequence[torch.Tensor] | None" = None, also: Mapping[str, Sequence[int]] | None = None, last: bool = False,
+    average: float = 0.0,
 ) -> Trained:  # fmt: skip
     """Trains on the documents ``rows``; the epoch with the best mean F1 of the heads on ``validation`` is kept.
 
     ``balance`` of the labels, 0 (none) to 1; ``vectors``: of all documents, where the encoder is frozen and they are known;
     ``also``: other rows to score each epoch, for curves, never to choose by; ``last``: choose nothing, keep the last epoch.
+    ``average``: what is scored and kept are not the weights of the last step but their moving average, of which each step makes
+    up 1 − ``average`` (Polyak & Juditsky 1992); 0 averages nothing. Raises UsageError for a share out of range.
     """
     import pandas as pd
     import torch
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     settings = settings or (FROZEN if frozen else FINE_TUNED)
     if not 0 <= balance <= 1:
         raise UsageError(expected("balance", "between 0 (none) and 1 (full)", balance))
+    if not 0 <= average < 1:
+        raise UsageError(expected("average", "0 (none) or a share below 1", average))
     keep_freed_memory()
     device = choose_device()
     body, read = None, None
@@ -82,6 +88,7 @@ def train(
         heads = HeadSet(task.specs, width, outputs(task), dropout=dropout).to(device)
         heads.balance({name: [found[i] for i in rows] for name, found in task.targets.items()}, balance)
         whole = torch.nn.ModuleDict({"heads": heads} | ({} if body is None else {"encoder": body}))
+        mean_of = AveragedModel(whole, multi_avg_fn=get_ema_multi_avg_fn(average)) if average else None
         optimizer = make_optimizer(whole, settings)
         n_steps = settings.epochs * -(-len(rows) // settings.batch_size)
         warm = max(1, round(settings.warmup * n_steps))
@@ -106,24 +113,39 @@ def train(
                 torch.nn.utils.clip_grad_norm_(whole.parameters(), MAX_NORM)
                 optimizer.step()
                 schedule.step()
+                if mean_of is not None:
+                    mean_of.update_parameters(whole)
                 for name, loss in losses.items():
                     sums[name].append(loss.item())
-            now = vectors if read is None else read.all(scored)
-            counts = {part: count(task, chosen, heads, now) for part, chosen in parts.items()}
-            for part, found in counts.items():
-                losses = mean_losses(task, parts[part], heads, now)
-                for name, head in found.items():
-                    course = {"train_loss": float(np.mean(sums[name])), "loss": losses[name]}
-                    history.append({"epoch": epoch, "part": part, "head": name} | course | head.scores)
-            mean = np.mean([head.scores["f1"] for head in counts["validation"].values()])
-            if best is None or mean > best[0] or last:
-                best = (mean, epoch, copy.deepcopy(whole.state_dict()), counts)
-            elif settings.patience and epoch - best[1] >= settings.patience:
+            with nullcontext() if mean_of is None else weights_of(mean_of.module, whole):
+                now = vectors if read is None else read.all(scored)
+                counts = {part: count(task, chosen, heads, now) for part, chosen in parts.items()}
+                for part, found in counts.items():
+                    losses = mean_losses(task, parts[part], heads, now)
+                    for name, head in found.items():
+                        course = {"train_loss": float(np.mean(sums[name])), "loss": losses[name]}
+                        history.append({"epoch": epoch, "part": part, "head": name} | course | head.scores)
+                mean = np.mean([head.scores["f1"] for head in counts["validation"].values()])
+                better = best is None or mean > best[0] or last
+                if better:
+                    best = (mean, epoch, copy.deepcopy(whole.state_dict()), counts)
+            if not better and settings.patience and epoch - best[1] >= settings.patience:
                 break
     _, epoch, weights, counts = best
     whole.load_state_dict(weights)
     labels = pd.concat([label_table(found).assign(part=part) for part, found in counts.items()], ignore_index=True)
     return Trained(heads.eval(), body, pd.DataFrame(history), labels, epoch, time.perf_counter() - started)
+
+
+@contextmanager
+def weights_of(other: "nn.Module", module: "nn.Module") -> Iterator[None]:
+    """Within it ``module`` has the weights of ``other``, a module of the same form; afterwards its own again."""
+    own = copy.deepcopy(module.state_dict())
+    module.load_state_dict(other.state_dict())
+    try:
+        yield
+    finally:
+        module.load_state_dict(own)
 
 
 def frozen_vectors(task: MultiheadTask, *, encoder: str, max_length: int = 512) -> "list[torch.Tensor]":

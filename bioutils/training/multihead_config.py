@@ -31,6 +31,7 @@ EXAMPLE = """example of CONFIG:
   training:                        # the fields of TrainingSettings, and
     epochs: 40
     balance: 0.5                   # of labels: 0 none, 1 full
+    average: 0.998                 # keep the moving average of the weights; 0: those of the last step
     folds: 4                       # 0: no folds
     final: true                    # train on all at the end
   test:
@@ -70,9 +71,11 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Folds:
-    """Training beside ``TrainingSettings``: balance of labels, folds, and whether a last model learns from all documents."""
+    """Training beside ``TrainingSettings``: balance of labels, average of weights, folds, and whether a last model learns from
+    all documents."""
 
     balance: float = 0.5
+    average: float = 0.0
     folds: int = 4
     validation: float = 0.1
     final: bool = True
@@ -160,6 +163,7 @@ def _possible(config: Config, given: Mapping[str, Any]) -> None:
     folds = config.folds
     for name, fits, what in (
         ("balance", 0 <= folds.balance <= 1, "between 0 (none) and 1 (full)"),
+        ("average", 0 <= folds.average < 1, "0 (none) or a share below 1"),
         ("folds", folds.folds == 0 or folds.folds >= 2, "0 (none), or 2 or more"),
         ("validation", 0 < folds.validation < 0.5, "a share between 0 and 0.5"),
     ):

@@ -113,6 +113,38 @@ def test_scores_label_by_label_add_up(task, encoder_dir, vectors):
     assert mean_losses(task, [], done.heads, vectors)["category"] == 0
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_the_moving_average_of_the_weights_is_what_is_scored_and_kept(task, encoder_dir, vectors, frozen):
+    """Against averages taken by hand from runs that stop after one, two and three steps."""
+    rows, options = range(4), {"encoder": str(encoder_dir), "frozen": frozen, "last": True}
+    options |= {"vectors": vectors if frozen else None, "dropout": 0.0}
+    settings = replace(FEW, batch_size=4, learning_rate=1e-2)  # one step an epoch
+    weights = []
+
+    class Watched(torch.optim.AdamW):
+        def step(self, *args, **kwargs):
+            super().step(*args, **kwargs)
+            weights.append(self.param_groups[-1]["params"][0].detach().clone())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "AdamW", Watched)
+        done = train(task, rows, rows, settings=settings, average=0.5, **options)
+    expected = 0.5 * (0.5 * weights[0] + 0.5 * weights[1]) + 0.5 * weights[2]
+    kept = [p for module in (done.heads, done.encoder) if module is not None for p in module.parameters()]
+    assert any(p.shape == expected.shape and torch.allclose(p, expected, atol=1e-6) for p in kept)
+    assert not any(p.shape == expected.shape and torch.allclose(p, weights[2], atol=1e-6) for p in kept)
+    last = done.history.query("epoch == 3 and part == 'validation'").set_index("head")["f1"]
+    read = vectors if frozen else UnitVectors(
+        done.encoder, load_tokenizer(str(encoder_dir)), task.documents, max_length=settings.max_length
+    ).all()  # fmt: skip
+    assert {name: c.scores["f1"] for name, c in count(task, rows, done.heads, read).items()} == last.to_dict()
+
+
+def test_an_average_out_of_range_is_refused(task, encoder_dir, vectors):
+    with pytest.raises(UsageError, match="Expected average to be 0 .none. or a share below 1, found 1.0"):
+        train(task, [0], [1], encoder=str(encoder_dir), vectors=vectors, settings=FEW, average=1.0)
+
+
 def test_the_same_seed_gives_the_same_heads(task, encoder_dir, vectors):
     found = [
         train(task, range(12), range(12, 16), encoder=str(encoder_dir), settings=replace(FEW, seed=s), vectors=vectors)
