@@ -20,14 +20,25 @@ def identity(config: "PretrainedConfig") -> dict[str, Any]:
     return {name: getattr(config, name, None) for name in SHAPE} | {"labels": labels}
 
 
+def differences(saved: dict[str, Any], wanted: dict[str, Any], where: str = "the checkpoint") -> list[str]:
+    """What is not as ``wanted``, both sides of each; of settings within settings only those that differ.
+
+    >>> differences({"settings": {"steps": 1, "seed": 0}}, {"settings": {"steps": 2, "seed": 0}})
+    ['settings: steps 1 in the checkpoint, 2 in this run']
+    """
+    found = []
+    for key, value in wanted.items():
+        there = saved.get(key)
+        if isinstance(value, dict) and isinstance(there, dict):
+            found += [f"{key}: {inner}" for inner in differences(there, value, where)]
+        elif there != value:
+            found.append(f"{key} {there!r} in {where}, {value!r} in this run")
+    return found
+
+
 def check_identity(folder: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
     """Raises UsageError, naming both sides of each difference, when a checkpoint is not of the run that is to go on."""
-    different = [
-        f"{key} {saved.get(key)!r} in the checkpoint, {value!r} in this run"
-        for key, value in wanted.items()
-        if saved.get(key) != value
-    ]
-    if different:
+    if different := differences(saved, wanted):
         raise UsageError(
             f"{folder}: this checkpoint is of another run: {'; '.join(different)}. "
             "Call as then, or start anew without resume."

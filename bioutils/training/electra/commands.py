@@ -79,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     )
     pretrain.add_argument("--evaluate-every", type=int, default=500, help="steps (default: %(default)s)")
     pretrain.add_argument("--resume", action="store_true", help="go on from the last checkpoint under --out")
+    pretrain.add_argument("--overwrite", action="store_true", help="replace the run under --out")
     for field in dataclasses.fields(ElectraSettings):
         known = typing.get_args(field.type)
         kind = {"kind": {"choices": known}} if known else {"kind": {"type": field.type}}
@@ -139,8 +140,10 @@ def run_pretrain(call: argparse.Namespace) -> None:
     changes = {name: getattr(call, name) for name in names if getattr(call, name) is not None}
     result = pretrain(
         Examples(call.examples), call.out, settings=sized(call.size, **changes), evaluate_every=call.evaluate_every,
-        resume=call.resume, facts={"command": " ".join(sys.argv[1:])},
+        resume=call.resume, overwrite=call.overwrite, facts={"command": " ".join(sys.argv[1:])},
     )  # fmt: skip
+    if result.found:
+        print(f"{call.out} was finished before with these settings: nothing was trained.")
     if len(result.history):  # the first process alone looks at held-back text
         print("\n".join(f"{name:>22} {value:,.4g}" for name, value in result.history.iloc[-1].items()))
         print(result.model_dir)

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,9 @@ import numpy as np
 from bioutils.device import autocast, keep_freed_memory
 from bioutils.errors import UsageError, expected
 from bioutils.files import atomic_writer
-from bioutils.training.checkpoints import find_checkpoint, load_checkpoint, save_checkpoint
+from bioutils.training.checkpoints import load_checkpoint, save_checkpoint
 from bioutils.training.electra.objective import Electra, Masked, Step, mask_rows
+from bioutils.training.electra.run_folder import Pretraining, RunFolder, history_table
 from bioutils.training.electra.settings import ElectraSettings
 from bioutils.training.electra.shards import Examples
 from bioutils.training.electra.start import set_start
@@ -26,21 +27,9 @@ from bioutils.training.optimizers import make_optimizer
 from bioutils.training.results import save_whole
 
 if TYPE_CHECKING:
-    import pandas as pd
     import torch
 
 VALIDATION_ROWS = 512  # 65,000 tokens, 9,000 of them masked: an accuracy to within one point
-
-
-@dataclass(frozen=True)
-class Pretraining:
-    """Where the discriminator and the generator are, and how training went (``history``: one row a look at validation text)."""
-
-    model_dir: Path
-    generator_dir: Path
-    history: "pd.DataFrame"
-    tokens: int
-    seconds: float
 
 
 def rows_of_step(step: int, *, n_rows: int, batch_size: int, seed: int) -> np.ndarray:
@@ -154,23 +143,24 @@ def evaluate(model: Electra, masker: Masker, *, batch_size: int = 32) -> dict[st
 
 def pretrain(
     examples: Examples, out: Path | str, *, settings: ElectraSettings, evaluate_every: int = 500, resume: bool = False,
-    progress: bool = True, facts: dict[str, Any] | None = None,
+    overwrite: bool = False, progress: bool = True, facts: dict[str, Any] | None = None,
 ) -> Pretraining:  # fmt: skip
     """Trains for ``settings.steps`` steps; saves the discriminator to ``out/model`` and the generator to ``out/generator``.
 
     Every ``evaluate_every`` steps: scores on held-back text, a line in ``out/pretrain.jsonl``, a checkpoint. ``resume=True``
-    goes on from the last one, on a CPU bit for bit. ``facts`` go into the model's notes. Under ``accelerate launch`` each process
-    takes its part of every batch. Raises UsageError for a checkpoint of other settings, rows or vocabulary, and for rows that
-    do not fit.
+    goes on from the last one, on a CPU bit for bit, and returns the result of a finished run as it is; ``overwrite=True`` replaces
+    an earlier run, whose networks stay until the new ones are there. ``facts`` go into the model's notes. Under ``accelerate
+    launch`` each process takes its part of every batch. Raises UsageError for an ``out`` that is taken, for a checkpoint of other
+    settings, rows or vocabulary or none, and for rows that do not fit.
     """
-    import pandas as pd
     import torch
     from accelerate import Accelerator, DistributedDataParallelKwargs
     from tqdm import tqdm
     from transformers import get_linear_schedule_with_warmup
 
     keep_freed_memory()
-    out, checkpoints = Path(out), Path(out) / "checkpoints"
+    folder = RunFolder(out)
+    folder.check(resume=resume, overwrite=overwrite)
     # In a warm start the detecting layers have no gradient, later the filling ones.
     unused = DistributedDataParallelKwargs(find_unused_parameters=settings.warm_start > 0)
     accelerator = Accelerator(kwargs_handlers=[unused])
@@ -182,6 +172,16 @@ def pretrain(
     length, n_rows = examples.facts["length"], examples.facts["train_rows"]
     if length > settings.positions:
         raise UsageError(expected("rows' length", f"at most the {settings.positions} positions", length))
+    wanted = {
+        "settings": asdict(settings),
+        "vocabulary": examples.facts["vocabulary"],
+        "rows": n_rows,
+        "length": length,
+    }
+    last = folder.last if resume else None
+    if resume and not last:
+        return folder.finished(wanted)
+    accelerator.wait_for_everyone()  # all have looked at the folder before one of them changes it
     tokenizer, masker = examples.tokenizer(), Masker(examples, settings)
     electra = Electra(settings, tokenizer)
     if settings.start == "counts":
@@ -189,18 +189,12 @@ def pretrain(
     electra = electra.to(accelerator.device)
     optimizer = make_optimizer(electra, settings, epsilon=settings.epsilon)
     scheduler = get_linear_schedule_with_warmup(optimizer, int(settings.warmup * settings.steps), settings.steps)
-    wanted = {
-        "settings": asdict(settings),
-        "vocabulary": examples.facts["vocabulary"],
-        "rows": n_rows,
-        "length": length,
-    }
     done: dict[str, Any] = {"step": 0, "history": [], "seconds": 0.0}
     torch.manual_seed(settings.seed + accelerator.process_index)  # dropout
-    if last := find_checkpoint(checkpoints / "last") if resume else None:
+    if last:
         done = load_checkpoint(last, electra, optimizer, scheduler, wanted)
     elif accelerator.is_main_process:
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        folder.begin(wanted)
     model = accelerator.prepare_model(electra)
 
     history, before, started = done["history"], done["seconds"], time.perf_counter()
@@ -227,13 +221,13 @@ def pretrain(
                 scores = evaluate(electra, masker)
                 tokens = (step + 1) * settings.batch_size * length
                 history.append({"step": step + 1, "tokens": tokens, "seconds": round(seconds, 1), **means, **scores})
-                with atomic_writer(out / "pretrain.jsonl") as stream:
+                with atomic_writer(folder.history) as stream:
                     stream.writelines(json.dumps(row) + "\n" for row in history)
                 done = {"identity": wanted, "step": step + 1, "history": history, "seconds": seconds}
-                save_checkpoint(checkpoints / "last", electra, optimizer, scheduler, done)
+                save_checkpoint(folder.checkpoints / "last", electra, optimizer, scheduler, done)
             accelerator.wait_for_everyone()
     result = Pretraining(
-        out / "model", out / "generator", pd.DataFrame(history), settings.steps * settings.batch_size * length,
+        folder.model, folder.generator, history_table(history), settings.steps * settings.batch_size * length,
         before + time.perf_counter() - started,
     )  # fmt: skip
     if accelerator.is_main_process:
@@ -242,7 +236,7 @@ def pretrain(
             "seconds": round(result.seconds, 1), "scores": history[-1], "machine": machine(accelerator), **(facts or {}),
         }  # fmt: skip
         save_networks(result, electra, tokenizer, notes)
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
     accelerator.wait_for_everyone()
     return result
 

@@ -1,0 +1,107 @@
+"""The folder of a pre-training run: whose it is, whether it is finished, and what may be replaced there."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bioutils.errors import UsageError, expected
+from bioutils.files import read_json, read_lines, write_json
+from bioutils.models import SIDECAR
+from bioutils.training.checkpoints import differences, find_checkpoint
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARK = "pretraining.json"  # there from the first moment: what the run is of
+HISTORY = "pretrain.jsonl"
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """Where the discriminator and the generator are, and how training went (``history``: one row a look at validation text).
+
+    ``found``: the run was finished before, and nothing was trained.
+    """
+
+    model_dir: Path
+    generator_dir: Path
+    history: "pd.DataFrame"
+    tokens: int
+    seconds: float
+    found: bool = False
+
+
+class RunFolder:
+    """``out`` with its parts. ``check`` it before anything is computed, then ``begin``."""
+
+    def __init__(self, out: Path | str):
+        self.out = Path(out)
+        self.model, self.generator = self.out / "model", self.out / "generator"
+        self.checkpoints, self.history = self.out / "checkpoints", self.out / HISTORY
+
+    @property
+    def last(self) -> Path | None:
+        """The newest whole checkpoint."""
+        return find_checkpoint(self.checkpoints / "last")
+
+    def check(self, *, resume: bool, overwrite: bool) -> None:
+        """Raises UsageError where training would replace what it did not make, or an earlier run unasked."""
+        if resume and overwrite:
+            raise UsageError("Expected one of resume and overwrite, found both. Go on with a run, or replace it.")
+        if self.out.exists() and not self.out.is_dir():
+            raise UsageError(expected("--out", "a folder", f"{self.out}, a file", remedy="Choose another --out."))
+        if self.out.is_dir() and any(self.out.iterdir()):
+            if not self._is_ours():
+                raise UsageError(
+                    f"{self.out} holds something else than a pre-training: nothing is written there. Choose another --out."
+                )
+            if not (resume or overwrite):
+                raise UsageError(
+                    f"{self.out} holds a run. Give --resume to go on with it, --overwrite to replace it, "
+                    "or choose another --out."
+                )
+
+    def _is_ours(self) -> bool:
+        if (self.out / MARK).is_file():
+            return True
+        # Runs of before the mark are known by their notes.
+        notes = read_json(self.model / SIDECAR) if (self.model / SIDECAR).is_file() else {}
+        return isinstance(notes, dict) and "generator_share" in (notes.get("settings") or {})
+
+    def begin(self, wanted: dict[str, Any]) -> None:
+        """Marks the folder as a run of ``wanted`` and clears an earlier one's course; its networks stay until the new ones are there.
+
+        Raises BioutilsError where nothing can be written.
+        """
+        write_json(self.out / MARK, wanted)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        self.history.unlink(missing_ok=True)
+
+    def finished(self, wanted: dict[str, Any]) -> Pretraining:
+        """The result of a run of ``wanted`` that was finished before. Raises UsageError where there is none to return."""
+        missing = f"no checkpoint under {self.checkpoints} to go on from"
+        if (
+            not all((folder / SIDECAR).is_file() for folder in (self.model, self.generator))
+            or not self.history.is_file()
+        ):
+            raise UsageError(f"{missing}. Start anew without --resume (with --overwrite where a run was begun).")
+        notes = read_json(self.model / SIDECAR)
+        facts = notes.get("examples", {})
+        done = {"settings": notes.get("settings"), "vocabulary": facts.get("vocabulary")}
+        done |= {"rows": facts.get("train_rows"), "length": facts.get("length")}
+        if different := differences(done, wanted, "the finished run"):
+            raise UsageError(
+                f"{missing}, and the finished run there is another: {'; '.join(different)}. "
+                "Call as then, or replace it with --overwrite."
+            )
+        history = history_table([json.loads(line) for _, line in read_lines(self.history)])
+        return Pretraining(self.model, self.generator, history, notes["tokens"], notes["seconds"], found=True)
+
+
+def history_table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
+    """A row a look; a score that could not be had is NaN."""
+    import pandas as pd
+
+    return pd.DataFrame(rows).astype({"detection_auc": float}) if rows else pd.DataFrame()
