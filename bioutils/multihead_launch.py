@@ -64,8 +64,12 @@ def run_train(config: Config, *, records: Path = HERE) -> dict[str, Any]:
         print(result.table().round(4).to_string())
         for label, n in result.unseen.items():
             print(f"{label}: in the test part of {n} fold{'s' if n > 1 else ''}, in its training part nowhere")
+        for head, n in result.not_asked.items():
+            print(
+                f"{head}: asked nothing by the test part of {n} fold{'s' if n > 1 else ''}, which its mean leaves out"
+            )
         scores = json.loads(result.table().to_json(orient="index"))
-        facts |= {"epochs": list(result.epochs), "unseen": result.unseen}
+        facts |= {"epochs": list(result.epochs), "unseen": result.unseen, "not_asked_in_folds": result.not_asked}
         settings = replace(settings, epochs=final_epochs(result), patience=0)
     if folds.final:
         rows = range(len(task.documents))

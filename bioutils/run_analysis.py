@@ -69,7 +69,8 @@ def epoch_table(
     """A row a head, and one for all: the epoch that is best on the validation abstracts (mean over folds), the metric there on
     validation and test abstracts, and at the last epoch that every fold reached.
 
-    A loss is best where it is least. Epochs that some fold did not reach are not looked at.
+    A loss is best where it is least. Epochs that some fold did not reach are not looked at. Of a head that the validation abstracts
+    never ask no epoch is better than another: the last is shown.
     """
     import pandas as pd
 
@@ -82,7 +83,9 @@ def epoch_table(
     table = []
     for head in chosen:
         guide = mean["validation"][head]
-        best = guide.idxmin() if "loss" in metric else guide.idxmax()
+        best = guide.index[-1]
+        if guide.notna().any():
+            best = guide.idxmin() if "loss" in metric else guide.idxmax()
         row = {"head": head, "best epoch": best, "validation": guide[best]}
         row |= {"test": mean["test"][head][best]} if "test" in mean else {}
         table.append(row | {"last epoch": guide.index[-1], "validation at last": guide.iloc[-1]})

@@ -56,6 +56,14 @@ def test_the_best_epoch_by_validation_among_those_all_folds_reached(history):
     assert scores.loc["mean", "recall"] == pytest.approx(0.45)
 
 
+def test_a_head_that_is_never_asked_has_no_best_epoch(history):
+    never = (history["head"] == "effect") & (history["part"] == "validation")
+    table = epoch_table(history.assign(f1=history["f1"].mask(never))).set_index("head")
+    assert table["best epoch"].to_dict() == {"category": 2, "effect": 2, "all (mean)": 2}
+    assert pd.isna(table.loc["effect", "validation"])
+    assert table.loc["all (mean)", "validation"] == pytest.approx(0.7)  # of the head that was asked
+
+
 def test_heads_as_one_number(history):
     one = combined(history, "f1", how="geometric").set_index(["fold", "part", "epoch"])["f1"]
     assert one[0, "validation", 2] == pytest.approx((0.6 * 0.1) ** 0.5)

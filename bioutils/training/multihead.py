@@ -125,7 +125,8 @@ def train(
                     for name, head in found.items():
                         course = {"train_loss": float(np.mean(sums[name])), "loss": losses[name]}
                         history.append({"epoch": epoch, "part": part, "head": name} | course | head.scores)
-                mean = np.mean([head.scores["f1"] for head in counts["validation"].values()])
+                # A head that the validation abstracts do not ask has 0 at every epoch, and so no say in which is chosen.
+                mean = np.mean([np.nan_to_num(head.scores["f1"]) for head in counts["validation"].values()])
                 better = best is None or mean > best[0] or last
                 if better:
                     best = (mean, epoch, copy.deepcopy(whole.state_dict()), counts)

@@ -12,6 +12,7 @@ from bioutils.evaluation.annotations import NOTHING, by_word, of_labels, span_co
 from bioutils.evaluation.tag_baselines import FeatureCRF, Gazetteer, TagBaseline
 from bioutils.pair_inputs import BETWEEN, pairs_of
 from bioutils.training.multihead_folds import Fold
+from bioutils.training.multihead_scores import scores_of
 from bioutils.training.multihead_tasks import MultiheadTask
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ TAGGERS = {"gazetteer": Gazetteer, "feature-crf": FeatureCRF}
 
 def baseline_folds(task: MultiheadTask, folds: Sequence[Fold], *, tagger: str = "gazetteer") -> "pd.DataFrame":
     """A row a fold and head, but for those of many labels: ``fold, head, precision, recall, f1, accuracy, span_f1`` on the fold's
-    test part, by the measures of the heads.
+    test part, by the measures of the heads; NaN where the test part asks a head nothing.
 
     Tags: ``tagger`` fitted on the training part, validation abstracts included, as it has no epoch to choose. Links: two marked
     units are joined where one sentence holds both. Raises UsageError for another tagger.
@@ -45,7 +46,7 @@ def baseline_folds(task: MultiheadTask, folds: Sequence[Fold], *, tagger: str = 
                     joined, there = pairs.joined, np.isin(pairs.between, TOGETHER)
                     answers = np.repeat(there[:, :, None], joined.shape[2], axis=2)
                     total += word_counts(pairs_of(joined), pairs_of(answers))
-                rows.append({"fold": number, "head": spec.name} | total.scores)
+                rows.append({"fold": number, "head": spec.name} | scores_of(total))
                 continue
             spans = NOTHING
             model = _fitted(task, spec.name, known, tagger)
@@ -56,7 +57,7 @@ def baseline_folds(task: MultiheadTask, folds: Sequence[Fold], *, tagger: str = 
                 words = task.documents[i].words
                 total += word_counts(by_word(gold, words), by_word(answers, words))
                 spans += span_counts(gold, answers, labels)
-            rows.append({"fold": number, "head": spec.name} | total.scores | {"span_f1": spans.scores["f1"]})
+            rows.append({"fold": number, "head": spec.name} | scores_of(total) | {"span_f1": scores_of(spans)["f1"]})
     return pd.DataFrame(rows)
 
 

@@ -17,6 +17,7 @@ from bioutils.encoders import load_encoder, load_tokenizer
 from bioutils.errors import UsageError, expected
 from bioutils.evaluation.annotations import NOTHING, Counts, gold_entities, joint_counts
 from bioutils.files import atomic_path
+from bioutils.pair_inputs import Pairs, pairs_of
 from bioutils.run_records import HISTORY, LABELS
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.multihead import FINE_TUNED, FROZEN, Trained, frozen_vectors, train
@@ -38,9 +39,9 @@ class Fold:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """``scores``: a row a fold and head at the chosen epoch, on the fold's test part; ``labels``: the same label by label;
-    ``history``: a row a fold, epoch, part ("validation", "test") and head; ``epochs``: the chosen one of each fold; ``unseen``:
-    labels that a fold's training part lacks, counted."""
+    """``scores``: a row a fold and head at the chosen epoch, on the fold's test part, NaN where that asks the head nothing;
+    ``labels``: the same label by label; ``history``: a row a fold, epoch, part ("validation", "test") and head; ``epochs``: the
+    chosen one of each fold; ``unseen``: labels that a fold tests and had none of to learn from, counted."""
 
     scores: "pd.DataFrame"
     labels: "pd.DataFrame"
@@ -49,9 +50,15 @@ class FoldResult:
     unseen: dict[str, int]
     seconds: float
 
+    @property
+    def not_asked(self) -> dict[str, int]:
+        """Heads that the test part of some fold asks nothing (no label or pair there, none found): in how many folds."""
+        missing = self.scores["f1"].isna().groupby(self.scores["head"], sort=False).sum()
+        return {str(head): int(n) for head, n in missing.items() if n}
+
     def table(self) -> "pd.DataFrame":
-        """A row a head: mean and standard deviation over the folds of F1, and what the best epoch *of the test parts* would have
-        shown (``peeked``): one epoch for all folds and heads, as the earlier system reported."""
+        """A row a head: mean and standard deviation of F1 over the folds that asked it, and what the best epoch *of the test parts*
+        would have shown (``peeked``): one epoch for all folds and heads, as the earlier system reported."""
         found = self.scores.groupby("head", sort=False)["f1"].agg(["mean", "std"])
         course = mean_course(self.history, "test")
         found["peeked"] = course.loc[course.mean(axis=1).idxmax()]
@@ -70,8 +77,10 @@ class FoldResult:
 
 
 def mean_course(history: "pd.DataFrame", part: str, column: str = "f1") -> "pd.DataFrame":
-    """A column's mean over the folds, a row an epoch that no fold stopped before, a column a head."""
-    table = history[history["part"] == part].pivot(index="epoch", columns=["head", "fold"], values=column).dropna()
+    """A column's mean over the folds, a row an epoch that no fold stopped before, a column a head; NaN is left out of a mean."""
+    there = history[history["part"] == part]
+    reached = there.groupby("fold")["epoch"].max().min()
+    table = there[there["epoch"] <= reached].pivot(index="epoch", columns=["head", "fold"], values=column)
     return table.T.groupby(level="head", sort=False).mean().T
 
 
@@ -124,19 +133,21 @@ def run_folds(
         epochs.append(done.best_epoch)
     return FoldResult(
         *(pd.concat(found, ignore_index=True) for found in (scores, labels, history)), tuple(epochs),
-        unseen_labels(task, folds), time.perf_counter() - started,
+        unseen_labels(task, folds, choose=choose), time.perf_counter() - started,
     )  # fmt: skip
 
 
-def unseen_labels(task: MultiheadTask, folds: Sequence[Fold]) -> dict[str, int]:
-    """Labels, as "head: label", that stand in a fold's test part and nowhere in its training part: in how many folds."""
+def unseen_labels(task: MultiheadTask, folds: Sequence[Fold], *, choose: bool = True) -> dict[str, int]:
+    """Labels, as "head: label", that stand in a fold's test part and in nothing that it learns from: in how many folds.
+
+    ``choose=False``: the validation part is learned from too.
+    """
     found: dict[str, int] = {}
     for spec in task.specs:
-        if spec.kind == "link":
-            continue
         labels = task.labels[spec.name]
         for fold in folds:
-            there, tested = (_labels(task, spec.name, rows) for rows in (fold.train, fold.test))
+            known = fold.train if choose else np.concatenate([fold.train, fold.validation])
+            there, tested = (_labels(task, spec.name, rows) for rows in (known, fold.test))
             for label in sorted(tested - there):
                 name = f"{spec.name}: {labels[label]}"
                 found[name] = found.get(name, 0) + 1
@@ -148,6 +159,9 @@ def _labels(task: MultiheadTask, name: str, rows: Sequence[int]) -> set[int]:
     n_letters = len(outputs(task)[name]) // len(task.labels[name])
     for i in rows:
         target = task.targets[name][i]
+        if isinstance(target, Pairs):
+            found |= set(np.flatnonzero(pairs_of(target.joined).any(0)).tolist())
+            continue
         marked = np.flatnonzero(target.any(0)) if target.ndim == 2 else np.unique(target[target > 0]) - 1
         found |= {int(k) // n_letters for k in marked}
     return found

@@ -1,5 +1,6 @@
 """Scores of several heads on annotated documents, over all labels and label by label."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
     import torch
 
 
+def scores_of(counts: Counts) -> dict[str, float]:
+    """``counts.scores``; NaN, all of them, where nothing was there and nothing was found: a 0 would enter means as a failure.
+
+    >>> scores_of(NOTHING)["f1"], scores_of(Counts(0, 1, 0, 1))["f1"]
+    (nan, 0.0)
+    """
+    return counts.scores if any(counts) else dict.fromkeys(counts.scores, math.nan)
+
+
 @dataclass
 class HeadCounts:
     """What a head answered: by word (of a link head by pair), by exact span where it gives one label a unit, and each label's."""
@@ -34,8 +44,8 @@ class HeadCounts:
 
     @property
     def scores(self) -> dict[str, float]:
-        """``precision, recall, f1, accuracy`` and, where there are spans, ``span_f1``."""
-        return self.total.scores | ({} if self.spans is None else {"span_f1": self.spans.scores["f1"]})
+        """``precision, recall, f1, accuracy`` and, where there are spans, ``span_f1``; NaN where nothing was asked."""
+        return scores_of(self.total) | ({} if self.spans is None else {"span_f1": scores_of(self.spans)["f1"]})
 
     def add(self, gold: np.ndarray, found: np.ndarray, labels: Sequence[str]) -> None:
         """Adds a document's answers by word or pair: numbers of labels (0 for none), or booleans with a column a label."""
@@ -91,11 +101,12 @@ def mean_losses(
 
 
 def label_table(found: dict[str, HeadCounts]) -> "pd.DataFrame":
-    """A row a head and label: ``head, label, precision, recall, f1, support`` (words or pairs that have it)."""
+    """A row a head and label: ``head, label, precision, recall, f1, support`` (words or pairs that have it); NaN for the scores of
+    a label that neither stands there nor was found."""
     import pandas as pd
 
     rows = [
-        {"head": name, "label": label, "support": counts.right + counts.missed} | counts.scores
+        {"head": name, "label": label, "support": counts.right + counts.missed} | scores_of(counts)
         for name, head in found.items()
         for label, counts in head.labels.items()
     ]

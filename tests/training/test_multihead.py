@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -15,7 +16,16 @@ from bioutils.errors import DataError, UsageError
 from bioutils.heads.multihead import HeadSpec
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.multihead import frozen_vectors, train
-from bioutils.training.multihead_folds import as_annotator, final_epochs, joint_scores, make_folds, run_folds
+from bioutils.training.multihead_folds import (
+    Fold,
+    as_annotator,
+    final_epochs,
+    joint_scores,
+    make_folds,
+    mean_course,
+    run_folds,
+    unseen_labels,
+)
 from bioutils.training.multihead_scores import count, label_table, mean_losses
 from bioutils.training.multihead_tasks import make_task
 from bioutils.training.results import save_whole
@@ -183,6 +193,39 @@ def test_folds_keep_abstracts_apart_and_their_own_scores(task, encoder_dir, vect
     assert fixed.epochs == (3, 3, 3)
     first = fixed.history[(fixed.history["fold"] == 0) & (fixed.history["epoch"] == 1)]
     assert first["train_loss"].tolist() != found.history.loc[first.index, "train_loss"].tolist()  # on more abstracts
+
+
+def test_a_head_that_a_fold_asks_nothing_has_no_score_there(documents, encoder_dir):
+    few = [d if i in (0, 1) else replace(d, links=()) for i, d in enumerate(documents[:6])]
+    task = make_task(few, (SPECS[0], SPECS[-1]))
+    folds = [Fold(*map(np.array, rows)) for rows in (([0, 2], [3], [4, 5]), ([4, 5], [3, 0], [1, 2]))]
+    found = run_folds(task, folds, encoder=str(encoder_dir), settings=FEW, progress=False)
+    scores = found.scores.set_index(["fold", "head"])[["precision", "recall", "f1", "accuracy"]]
+    assert scores.loc[(0, "link")].isna().all()
+    assert scores.drop((0, "link")).notna().all(axis=None)
+    assert found.not_asked == {"link": 1}
+    table, link = found.table(), found.history.query("part == 'test' and head == 'link' and fold == 1")
+    assert table.loc["link", "mean"] == scores.loc[(1, "link"), "f1"]  # not half of it
+    assert table.loc["mean", "mean"] == pytest.approx(table.loc[["category", "link"], "mean"].mean())
+    course = mean_course(found.history, "test")
+    assert len(course) == 3  # the epochs stay
+    assert course["link"].tolist() == link["f1"].tolist()
+    assert found.unseen["link: link"] == 1  # fold 1 tests links and trains on documents that have none
+    assert "link: link" not in unseen_labels(task, folds, choose=False)  # then document 0 is trained on too
+
+
+def test_a_mean_over_folds_skips_epochs_that_one_did_not_reach_and_no_others():
+    rows = [(1, 0, 0.5), (2, 0, float("nan")), (3, 0, 0.9), (1, 1, 0.7), (2, 1, 0.3)]
+    history = pd.DataFrame(rows, columns=["epoch", "fold", "f1"]).assign(part="test", head="a")
+    assert mean_course(history, "test")["a"].to_dict() == pytest.approx({1: 0.6, 2: 0.3})
+
+
+def test_the_epoch_is_chosen_by_the_heads_that_validation_asks(documents, encoder_dir):
+    task = make_task([d if i < 4 else replace(d, links=()) for i, d in enumerate(documents[:8])], (SPECS[0], SPECS[-1]))
+    done = train(task, range(4), range(4, 8), encoder=str(encoder_dir), settings=FEW)
+    by_head = done.history.pivot(index="epoch", columns="head", values="f1")
+    assert by_head["link"].isna().all()
+    assert done.best_epoch == by_head["category"].idxmax()
 
 
 def test_from_text_to_links_and_back_from_a_folder(task, documents, encoder_dir, vectors, tmp_path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,15 @@ def test_baselines_learn_something_and_stand_on_the_same_folds(task, tagger):
     assert list(found["head"]) == ["category", "context", "link"] * 2
     assert (found["f1"] > 0.3).all()
     assert found.loc[found["head"] != "link", "span_f1"].between(0.2, 1).all()
+
+
+def test_where_nothing_is_asked_there_is_no_score():
+    documents = read_mae(project_data() / "sample" / "mae" / "anna")[:6]
+    task = make_task([d if i < 3 else replace(d, links=()) for i, d in enumerate(documents)], SPECS)
+    rows = np.arange(3)
+    found = baseline_folds(task, [Fold(rows, rows[:0], test) for test in (rows + 3, rows)]).set_index(["head", "fold"])
+    assert found.loc["link", "f1"].isna().tolist() == [True, False]
+    assert found.loc["category", "f1"].notna().all()
 
 
 def test_what_was_seen_is_known(task):
