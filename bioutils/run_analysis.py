@@ -69,8 +69,8 @@ def epoch_table(
     """A row a head, and one for all: the epoch that is best on the validation abstracts (mean over folds), the metric there on
     validation and test abstracts, and at the last epoch that every fold reached.
 
-    A loss is best where it is least. Epochs that some fold did not reach are not looked at. Of a head that the validation abstracts
-    never ask no epoch is better than another: the last is shown.
+    A loss is best where it is least. Epochs that some fold did not reach are not looked at. Of a head that no validation abstract
+    asks, none is better than another: the last is shown.
     """
     import pandas as pd
 

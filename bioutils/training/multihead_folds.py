@@ -57,8 +57,8 @@ class FoldResult:
         return {str(head): int(n) for head, n in missing.items() if n}
 
     def table(self) -> "pd.DataFrame":
-        """A row a head: mean and standard deviation of F1 over the folds that asked it, and what the best epoch *of the test parts*
-        would have shown (``peeked``): one epoch for all folds and heads, as the earlier system reported."""
+        """A row a head: mean and standard deviation of F1 over the folds that asked it, and what the best epoch *of the test
+        parts* would have shown (``peeked``): one epoch for all folds and heads, as the earlier system reported."""
         found = self.scores.groupby("head", sort=False)["f1"].agg(["mean", "std"])
         course = mean_course(self.history, "test")
         found["peeked"] = course.loc[course.mean(axis=1).idxmax()]

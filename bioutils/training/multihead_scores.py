@@ -86,23 +86,25 @@ def count(
 def mean_losses(
     task: MultiheadTask, rows: Sequence[int], heads: HeadSet, vectors: "Sequence[torch.Tensor]"
 ) -> dict[str, float]:
-    """The loss of each head (nats) on documents, without dropout: a mean over units or pairs; 0 where there are none."""
+    """The loss of each head (nats) on documents, without dropout: a mean over units or pairs; NaN where there are none."""
     import torch
 
     heads.eval()
     device = next(heads.parameters()).device
     sizes = [len(task.documents[i].places) for i in rows]
     if not sum(sizes):
-        return {spec.name: 0.0 for spec in task.specs}
+        return {spec.name: math.nan for spec in task.specs}
     with torch.no_grad():
         found = torch.cat([vectors[i] for i in rows]).to(device)
         losses = heads.loss(found, sizes, {name: [t[i] for i in rows] for name, t in task.targets.items()})
-    return {name: float(loss) for name, loss in losses.items()}
+    linking = [spec.name for spec in task.specs if spec.kind == "link"]
+    nothing = [name for name in linking if all(len(task.targets[name][i].units) < 2 for i in rows)]
+    return {name: math.nan if name in nothing else float(loss) for name, loss in losses.items()}
 
 
 def label_table(found: dict[str, HeadCounts]) -> "pd.DataFrame":
-    """A row a head and label: ``head, label, precision, recall, f1, support`` (words or pairs that have it); NaN for the scores of
-    a label that neither stands there nor was found."""
+    """A row a head and label: ``head, label, precision, recall, f1, support`` (words or pairs that have it); NaN for the scores
+    of a label that neither stands there nor was found."""
     import pandas as pd
 
     rows = [

@@ -16,8 +16,9 @@ from bioutils.annotation_inputs import (
     tags_of,
 )
 from bioutils.corpora.records import Document
+from bioutils.errors import UsageError, expected
 from bioutils.heads.multihead import HeadSpec
-from bioutils.pair_inputs import link_labels, link_pairs, no_pairs
+from bioutils.pair_inputs import CONSTRUCTIONS, link_labels, link_pairs, no_pairs, pairs_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def make_task(
     that is tested.
 
     A head that learns links is asked nothing of a document without any: whether there are none, or whether nobody looked for
-    them, its annotation does not tell. ``MultiheadTask.not_asked`` counts these. Raises UsageError for a layer without a label.
+    them, its annotation does not tell. ``MultiheadTask.not_asked`` counts these. Raises UsageError for a layer without a label,
+    and for a link head where no document joins anything.
     """
     marked = [mark(document) for document in documents if document.text.strip()]
     given, labels, targets = labels or {}, {}, {}
@@ -61,6 +63,12 @@ def make_task(
             labels[spec.name] = tuple(given.get(spec.name) or link_labels(marked, spec.layer))
             pairs = [link_pairs(m, spec.layer, labels[spec.name], spec.categories) for m in marked]
             targets[spec.name] = [p if _tells(m, spec) else no_pairs(p) for p, m in zip(pairs, marked, strict=True)]
+            if spec.name not in given and not any(pairs_of(p.joined).any() for p in targets[spec.name]):
+                what = f"documents that join units for it ({spec.layer}: {CONSTRUCTIONS[spec.layer]})"
+                remedy = "Leave the head out, or give documents in which someone marked links."
+                raise UsageError(
+                    expected(f"head {spec.name}", f"given {what}", f"none in {len(marked)}", remedy=remedy)
+                )
             continue
         names = tuple(given.get(spec.name) or labels_in(marked, spec.layer))
         labels[spec.name] = names

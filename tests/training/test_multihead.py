@@ -120,7 +120,7 @@ def test_scores_label_by_label_add_up(task, encoder_dir, vectors):
     assert table.loc[table["head"] == "category", "support"].sum() == words
     losses = mean_losses(task, range(12, 16), done.heads, vectors)
     assert best.loc["link", "loss"] == pytest.approx(losses["link"])
-    assert mean_losses(task, [], done.heads, vectors)["category"] == 0
+    assert np.isnan(mean_losses(task, [], done.heads, vectors)["category"])
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -225,6 +225,7 @@ def test_the_epoch_is_chosen_by_the_heads_that_validation_asks(documents, encode
     done = train(task, range(4), range(4, 8), encoder=str(encoder_dir), settings=FEW)
     by_head = done.history.pivot(index="epoch", columns="head", values="f1")
     assert by_head["link"].isna().all()
+    assert done.history.loc[done.history["head"] == "link", "loss"].isna().all()  # not a loss of 0
     assert done.best_epoch == by_head["category"].idxmax()
 
 
@@ -277,5 +278,21 @@ def test_folders_that_hold_no_annotator(tmp_path, task, encoder_dir, vectors):
 def test_heads_that_the_documents_have_nothing_for():
     with pytest.raises(UsageError, match="one with labels"):
         make_task([Document("d", "Nothing here.")], SPECS)
-    only = make_task([Document("d", "Nothing here.")], [SPECS[4]])
+    told = (
+        "Expected head link to be given documents that join units .*link_only.*, found 'none in 1'. Leave the head out"
+    )
+    with pytest.raises(UsageError, match=told):
+        make_task([Document("d", "Nothing here.")], [SPECS[4]])
+    only = make_task([Document("d", "Nothing here.")], [SPECS[4]], labels={"link": ("link",)})  # a test, not training
     assert only.targets["link"][0][0].shape == (0,)
+
+
+def test_tags_may_teach_what_links_are_not_there_for(documents):
+    unlinked = [replace(d, links=()) for d in documents[:4]]
+    for layer, there in (("link_same_tag_only", True), ("link_all", False), ("link_same_tag_and_link", False)):
+        specs = [HeadSpec(name="l", kind="link", layer=layer)]
+        if there:
+            assert any(p.joined.any() for p in make_task(unlinked, specs).targets["l"])
+        else:
+            with pytest.raises(UsageError, match=f"Expected head l .*{layer}"):
+                make_task(unlinked, specs)
