@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from bioutils.errors import BioutilsError, DataError, UsageError
 
 GZIP_MAGIC = b"\x1f\x8b"
+RUST_ERROR = re.compile(r"(?P<what>[^:()]+) \(os error \d+\)")
 
 
 def open_bytes(path: Path | str) -> BinaryIO:
@@ -97,13 +98,20 @@ def check_folder(out: Path, inputs: Iterable[Path] = (), *, mark: str, holds: st
 
 
 @contextmanager
-def _one_message(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Turns what goes wrong while ``path`` is written into one BioutilsError."""
     try:
         yield
-    except OSError as error:
+    except BioutilsError:
+        raise
+    except Exception as error:
+        # safetensors and tokenizers raise errors of their own, the latter bare Exceptions, where the system's is meant.
+        found = RUST_ERROR.search(str(error))
+        if not isinstance(error, OSError) and not found:
+            raise
+        what = getattr(error, "strerror", None) or (found["what"].strip() if found else str(error))
         raise BioutilsError(
-            f"{path}: could not be written ({error.strerror or error}). Free some space or choose another folder; "
+            f"{path}: could not be written ({what}). Free some space or choose another folder; "
             "nothing half-written was left."
         ) from error
 
@@ -118,7 +126,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     # The process id keeps two writers apart; the suffix stays last because libraries choose the format by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        with _one_message(path):
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             temporary.replace(path)
@@ -143,7 +151,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        with _one_message(path):
+        with writing(path):
             temporary.mkdir(parents=True)
             yield temporary
             shutil.rmtree(path, ignore_errors=True)

@@ -1,7 +1,13 @@
 import errno
 import gzip
+import re
+import resource
 
 import pytest
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from bioutils.errors import BioutilsError, DataError, UsageError, expected
 from bioutils.files import atomic_folder, atomic_path, atomic_writer, check_unharmed, read_json, read_lines, write_json
@@ -49,6 +55,41 @@ def test_a_full_disk_is_one_message(tmp_path):
         path.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def file_limit():
+    """A function that lets no file grow beyond so many bytes, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "tokenizers", "plain"])
+def test_a_full_disk_of_libraries_with_errors_of_their_own(tmp_path, file_limit, kind):
+    def write(folder):
+        if kind == "safetensors":
+            save_file({"a": torch.zeros(100_000)}, folder / "a.safetensors")
+        elif kind == "tokenizers":
+            Tokenizer(WordLevel({f"piece{i}": i for i in range(10_000)}, unk_token="piece0")).save(
+                str(folder / "a.json")
+            )
+        else:
+            (folder / "a").write_bytes(bytes(100_000))
+
+    file_limit(40_000)
+    with (
+        pytest.raises(BioutilsError, match=r"new: could not be written \(File too large\)\. Free some space"),
+        atomic_folder(tmp_path / "new") as folder,
+    ):
+        write(folder)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    for error in (ValueError("a value"), UsageError("said (os error 2)")):
+        with pytest.raises(type(error), match=re.escape(str(error))), atomic_folder(tmp_path / "new"):
+            raise error
 
 
 def test_outputs_replace_no_input_and_nothing_unasked(tmp_path):

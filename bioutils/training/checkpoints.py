@@ -1,11 +1,12 @@
 """Where training can go on from: weights, optimiser, schedule and random state, whole or not at all, without a pickle."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bioutils.errors import DataError, UsageError
-from bioutils.files import read_json, write_json
+from bioutils.errors import DataError, UsageError, expected
+from bioutils.files import read_json, write_json, writing
 
 if TYPE_CHECKING:
     import torch
@@ -45,37 +46,50 @@ def check_identity(folder: Path, saved: dict[str, Any], wanted: dict[str, Any]) 
         )
 
 
+def random_state() -> "dict[str, torch.Tensor]":
+    """Where this process' random generators are, of its graphics processor too where there is one."""
+    import torch
+
+    state = {"random": torch.get_rng_state()}
+    return state | {"random_cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else state
+
+
 def save_checkpoint(
     folder: Path,
     model: "torch.nn.Module",
     optimizer: "torch.optim.Optimizer",
     scheduler: Any,
     progress: dict[str, Any],
+    *,
+    random: "dict[str, torch.Tensor] | None" = None,
 ) -> None:
-    """Writes a checkpoint's folder under a temporary name, then swaps it in."""
-    import torch
+    """Writes a checkpoint's folder under a temporary name, then swaps it in.
+
+    ``random``: ``random_state`` of several processes, a row each; by default this one's. Raises BioutilsError when the disk is
+    full: the earlier checkpoint stays.
+    """
     from safetensors.torch import save_file, save_model
 
     temporary, old = folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
-        save_model(model, str(temporary / "model.safetensors"))
-        tensors = {
-            f"{index}.{name}": value.contiguous()
-            for index, values in optimizer.state_dict()["state"].items()
-            for name, value in values.items()
-        }
-        tensors["random"] = torch.get_rng_state()
-        if torch.cuda.is_available():
-            tensors["random_cuda"] = torch.cuda.get_rng_state()
-        save_file(tensors, str(temporary / "optimizer.safetensors"))
-        schedule = {k: v for k, v in scheduler.state_dict().items() if isinstance(v, (int, float, list))}
-        write_json(temporary / "progress.json", progress | {"scheduler": schedule})
-        if folder.exists():
-            folder.rename(old)  # a crash between the two renames leaves the old one, under its other name
-        temporary.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
+        with writing(folder):
+            temporary.mkdir(parents=True)
+            save_model(model, str(temporary / "model.safetensors"))
+            tensors = {
+                f"{index}.{name}": value.contiguous()
+                for index, values in optimizer.state_dict()["state"].items()
+                for name, value in values.items()
+            }
+            tensors |= random_state() if random is None else random
+            save_file(tensors, str(temporary / "optimizer.safetensors"))
+            schedule = {k: v for k, v in scheduler.state_dict().items() if isinstance(v, (int, float, list))}
+            write_json(temporary / "progress.json", progress | {"scheduler": schedule})
+            if folder.exists():
+                shutil.rmtree(old, ignore_errors=True)  # of a crash right after the second rename
+                folder.rename(old)  # a crash between the two renames leaves the old one, under its other name
+            temporary.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -94,33 +108,55 @@ def load_checkpoint(
     optimizer: "torch.optim.Optimizer",
     scheduler: Any,
     wanted: dict[str, Any],
+    *,
+    holds: Sequence[str] = (),
+    process: int = 0,
 ) -> dict[str, Any]:
     """Puts everything back as it was when the checkpoint was written, and returns its ``progress``.
 
-    Raises UsageError where its ``identity`` is not the ``wanted`` one, DataError where a file of it is damaged.
+    ``holds``: what must be in it besides; ``process``: whose random state is taken of several (of more processes than there were,
+    the others keep theirs). Raises UsageError where its ``identity`` is not the ``wanted`` one, DataError where a file of it is
+    damaged.
     """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file, load_model
 
     progress = read_json(folder / "progress.json")
+    held = progress if isinstance(progress, dict) else {}
+    if missing := [name for name in ("identity", "scheduler", *holds) if name not in held]:
+        raise DataError(
+            expected("the checkpoint's progress", f"an object with {missing}", sorted(held))
+            + " It is damaged: start anew without resume.",
+            path=folder / "progress.json",
+        )
     check_identity(folder, progress["identity"], wanted)
     try:
         load_model(model, str(folder / "model.safetensors"))
         tensors = load_file(str(folder / "optimizer.safetensors"))
-    except (SafetensorError, RuntimeError, OSError) as error:
+        random = {name: tensors.pop(name) for name in ("random", "random_cuda") if name in tensors}
+        _set_random(random, process)
+        state: dict[int, dict] = {}
+        for name, value in tensors.items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+        scheduler.load_state_dict(scheduler.state_dict() | progress["scheduler"])
+        for group, rate in zip(optimizer.param_groups, progress["scheduler"]["_last_lr"], strict=True):
+            group["lr"] = rate
+    except (SafetensorError, RuntimeError, OSError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"The checkpoint is damaged ({error}). Start anew without resume.", path=folder) from None
-    torch.set_rng_state(tensors.pop("random"))
-    if "random_cuda" in tensors:
-        cuda = tensors.pop("random_cuda")
-        if torch.cuda.is_available():
-            torch.cuda.set_rng_state(cuda)
-    state: dict[int, dict] = {}
-    for name, value in tensors.items():
-        index, _, key = name.partition(".")
-        state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
-    scheduler.load_state_dict(scheduler.state_dict() | progress["scheduler"])
-    for group, rate in zip(optimizer.param_groups, progress["scheduler"]["_last_lr"], strict=True):
-        group["lr"] = rate
     return progress
+
+
+def _set_random(states: "dict[str, torch.Tensor]", process: int) -> None:
+    import torch
+
+    setters = {"random": torch.set_rng_state, "random_cuda": torch.cuda.set_rng_state}
+    if not torch.cuda.is_available():
+        setters.pop("random_cuda")
+    for name, set_state in setters.items():
+        if name in states:
+            rows = states[name].reshape(-1, states[name].shape[-1])  # (processes, bytes)
+            if process < len(rows):
+                set_state(rows[process].clone())

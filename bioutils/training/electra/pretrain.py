@@ -16,7 +16,7 @@ import numpy as np
 from bioutils.device import autocast, keep_freed_memory
 from bioutils.errors import UsageError, expected
 from bioutils.files import atomic_writer
-from bioutils.training.checkpoints import load_checkpoint, save_checkpoint
+from bioutils.training.checkpoints import load_checkpoint, random_state, save_checkpoint
 from bioutils.training.electra.objective import Electra, Masked, Step, mask_rows
 from bioutils.training.electra.run_folder import Pretraining, RunFolder, history_table
 from bioutils.training.electra.settings import ElectraSettings
@@ -148,7 +148,7 @@ def pretrain(
     """Trains for ``settings.steps`` steps; saves the discriminator to ``out/model`` and the generator to ``out/generator``.
 
     Every ``evaluate_every`` steps: scores on held-back text, a line in ``out/pretrain.jsonl``, a checkpoint. ``resume=True``
-    goes on from the last one, on a CPU bit for bit, and returns the result of a finished run as it is; ``overwrite=True`` replaces
+    goes on from the last one, on a CPU bit for bit, and returns a finished run's result as it is; ``overwrite=True`` replaces
     an earlier run, whose networks stay until the new ones are there. ``facts`` go into the model's notes. Under ``accelerate
     launch`` each process takes its part of every batch. Raises UsageError for an ``out`` that is taken, for a checkpoint of other
     settings, rows or vocabulary or none, and for rows that do not fit.
@@ -192,7 +192,9 @@ def pretrain(
     done: dict[str, Any] = {"step": 0, "history": [], "seconds": 0.0}
     torch.manual_seed(settings.seed + accelerator.process_index)  # dropout
     if last:
-        done = load_checkpoint(last, electra, optimizer, scheduler, wanted)
+        done = load_checkpoint(
+            last, electra, optimizer, scheduler, wanted, holds=list(done), process=accelerator.process_index
+        )
     elif accelerator.is_main_process:
         folder.begin(wanted)
     model = accelerator.prepare_model(electra)
@@ -216,15 +218,16 @@ def pretrain(
                 for name in ("generator_loss", "filling_loss", "detection_loss") if any(name in w for w in window)
             }  # fmt: skip
             window = []
+            random = gathered(random_state(), accelerator)  # each process drops out other values
             if accelerator.is_main_process:
                 seconds = before + time.perf_counter() - started
                 scores = evaluate(electra, masker)
                 tokens = (step + 1) * settings.batch_size * length
                 history.append({"step": step + 1, "tokens": tokens, "seconds": round(seconds, 1), **means, **scores})
+                done = {"identity": wanted, "step": step + 1, "history": history, "seconds": seconds}
+                save_checkpoint(folder.checkpoints / "last", electra, optimizer, scheduler, done, random=random)
                 with atomic_writer(folder.history) as stream:
                     stream.writelines(json.dumps(row) + "\n" for row in history)
-                done = {"identity": wanted, "step": step + 1, "history": history, "seconds": seconds}
-                save_checkpoint(folder.checkpoints / "last", electra, optimizer, scheduler, done)
             accelerator.wait_for_everyone()
     result = Pretraining(
         folder.model, folder.generator, history_table(history), settings.steps * settings.batch_size * length,
@@ -239,6 +242,13 @@ def pretrain(
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
     accelerator.wait_for_everyone()
     return result
+
+
+def gathered(state: "dict[str, torch.Tensor]", accelerator: Any) -> "dict[str, torch.Tensor]":
+    """The processes' states (processes, bytes); of a single one, its own as it is."""
+    if accelerator.num_processes == 1:
+        return state
+    return {name: accelerator.gather(value[None].to(accelerator.device)).cpu() for name, value in state.items()}
 
 
 def machine(accelerator: Any) -> str:

@@ -71,7 +71,7 @@ class RunFolder:
         return isinstance(notes, dict) and "generator_share" in (notes.get("settings") or {})
 
     def begin(self, wanted: dict[str, Any]) -> None:
-        """Marks the folder as a run of ``wanted`` and clears an earlier one's course; its networks stay until the new ones are there.
+        """Marks the folder as a run of ``wanted`` and clears an earlier one's course; its networks stay until the new are there.
 
         Raises BioutilsError where nothing can be written.
         """

@@ -1,6 +1,7 @@
 """A small text, examples of it and settings so small that a step takes milliseconds."""
 
 import random
+import resource
 
 import pytest
 
@@ -48,3 +49,11 @@ def tiny():
     return sized(
         "tiny", hidden_size=16, head_size=8, embedding_size=8, layers=2, steps=6, batch_size=8, precision="fp32"
     )
+
+
+@pytest.fixture
+def file_limit():
+    """A function that lets no file grow beyond so many bytes, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

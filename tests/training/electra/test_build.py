@@ -144,6 +144,14 @@ def test_a_full_disk_leaves_no_half_shard_and_the_old_examples(tmp_path, monkeyp
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "out"]
 
 
+def test_a_vocabulary_that_the_disk_has_no_room_for(tmp_path, model_dir, file_limit):
+    text = write_text(tmp_path / "a.txt")
+    file_limit(40_000)
+    with pytest.raises(BioutilsError, match=r"out: could not be written \(File too large\)"):
+        build([text], tmp_path / "out", vocabulary="minilm", **OPTIONS)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_a_folder_of_something_else_is_not_replaced(tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(UsageError, match="something else than examples"):

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from bioutils.errors import UsageError
+from bioutils.errors import BioutilsError, UsageError
 from bioutils.files import read_json
 from bioutils.training.electra import pretrain as module
 from bioutils.training.electra.commands import main
@@ -133,3 +133,23 @@ def test_the_command(examples, tmp_path, capsys):
     assert "detection_accuracy" in out
     assert main([*call, "--out", str(tmp_path / "run"), "--overwrite"]) == 0
     assert json.loads((tmp_path / "run" / "pretrain.jsonl").read_text())["step"] == 1
+
+
+@pytest.mark.parametrize("evaluate_every", [1, 2])
+def test_a_full_disk_is_one_message_and_the_checkpoint_before_it_stays(
+    examples, tiny, tmp_path, file_limit, monkeypatch, evaluate_every
+):
+    interrupted(examples, tmp_path, tiny, monkeypatch, after=evaluate_every, evaluate_every=evaluate_every)
+    before = content(tmp_path)
+    file_limit(10_000)
+    with pytest.raises(BioutilsError, match=r"checkpoints/last: could not be written \(File too large\)"):
+        pretrain(examples, tmp_path, settings=tiny, evaluate_every=1, resume=True, progress=False)
+    assert content(tmp_path) == before
+
+
+def test_an_export_to_a_full_disk(examples, short, tmp_path, file_limit, capsys):
+    pretrain(examples, tmp_path / "run", settings=short, progress=False)
+    file_limit(10_000)
+    assert main(["export", str(tmp_path / "run"), "--out", str(tmp_path / "e")]) == 1
+    assert "e: could not be written (File too large)" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
