@@ -6,12 +6,12 @@ Offsets count characters of ``Document.text`` from 0, the end exclusive, as in b
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bioutils.errors import DataError
+from bioutils.errors import DataError, UsageError
 from bioutils.files import atomic_writer, read_lines
 
 SHOWN = 20  # offenders named in an error; the rest are counted
@@ -69,7 +69,8 @@ class Remark:
 
 @dataclass(frozen=True)
 class Document:
-    """A text and what was annotated in it. ``group``: what must not be split, the abstract a sentence is from."""
+    """A text and what was annotated in it. ``group``: what must not be split, the abstract a sentence is from; ``task``: what its
+    annotators were asked for, the root element of MAE."""
 
     id: str
     text: str
@@ -78,6 +79,7 @@ class Document:
     links: tuple[Link, ...] = ()
     remarks: tuple[Remark, ...] = ()
     group: str = ""
+    task: str = ""
 
     def span(self, span_id: str) -> Span:
         """The span of that id. Raises KeyError."""
@@ -118,8 +120,8 @@ def same_words(found: str, stated: str) -> bool:
 def problems(document: Document) -> list[str]:
     """Every way in which a document is not sound: empty when it is.
 
-    Ids are unique; each span lies inside the text, is not empty, and its text is its slice; relations, links and remarks
-    name what exists.
+    Ids are unique; each span lies inside the text, is more than white space, and its text is its slice; relations, links and
+    remarks name what exists.
     """
     found = []
     ids = [x.id for x in (*document.spans, *document.relations, *document.links, *document.remarks)]
@@ -130,6 +132,8 @@ def problems(document: Document) -> list[str]:
             found.append(f"{span.id} has no piece of text")
         elif any(not 0 <= start < end <= size for start, end in span.pieces):
             found.append(f"{span.id} at {list(span.pieces)} does not lie inside the text of {size} characters")
+        elif not slice_of(document.text, span.pieces).strip():
+            found.append(f"{span.id} at {list(span.pieces)} holds white space alone")
         elif (there := slice_of(document.text, span.pieces)) != span.text:
             found.append(f"{span.id} is given as {span.text!r}, but the text at {list(span.pieces)} is {there!r}")
     targets = {x.id for x in (*document.spans, *document.links)}
@@ -160,6 +164,23 @@ def check_documents(documents: Iterable[Document], *, source: Path | str) -> lis
             path=source,
         )
     return documents
+
+
+def one_task(parts: Mapping[str, Iterable[Document]]) -> str:
+    """The one task of all documents that name any, "" where none does; brat and word JSON name none and so go with every task.
+
+    Raises UsageError for several, with the part that each is of: another task asks for other things, even under equal names.
+    """
+    found: dict[str, str] = {}
+    for part, documents in parts.items():
+        for document in documents:
+            if document.task:
+                found.setdefault(document.task, part or document.id)
+    if len(found) > 1:
+        tasks = ", ".join(f"{task} ({part})" for task, part in found.items())
+        remedy = "If they are one and the same, rename one: bioutils convert IN OUT --to mae --task NAME."
+        raise UsageError(f"Expected documents of one task, found {tasks}. {remedy}")
+    return next(iter(found), "")
 
 
 def mended(document: Document) -> Document:
@@ -220,4 +241,5 @@ def _document(raw: dict[str, Any]) -> Document:
         links=tuple(Link(x["id"], x["type"], tuple((a, b) for a, b in x["members"])) for x in raw.get("links", ())),
         remarks=tuple(Remark(**remark) for remark in raw.get("remarks", ())),
         group=raw.get("group", ""),
+        task=raw.get("task", ""),
     )

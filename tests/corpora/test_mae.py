@@ -1,5 +1,6 @@
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from bioutils.corpora import project_data
 from bioutils.corpora.archives import read_files
 from bioutils.corpora.mae import parse, read_mae, to_mae, write_mae
 from bioutils.corpora.records import Document, Link, Relation, Remark, Span, slice_of
-from bioutils.errors import DataError
+from bioutils.errors import DataError, UsageError
 
 TEXT = "Loss of p53\nslows growth."
 TAGS = """<GENE id="G0" spans="8~11" text="p53" kind="suppressor" sure="yes" />
@@ -37,6 +38,7 @@ def test_tags_values_and_links(tmp_path):
             Remark("E0.effect", "effect", "E0", ""),
         ),
         "77",
+        "Task",
     )
 
 
@@ -51,6 +53,14 @@ def test_tags_values_and_links(tmp_path):
         (file(tags=TAGS.replace('geneID="G0"', 'geneID="G7"')), "L0 .* names G7, which is not there"),
         (file(tags=TAGS + '<GENE id="G0" spans="0~4" text="Loss" />'), "id G0 stands 2 times"),
         (b"<Task><TEXT>a</TEXT></Task>", "No TAGS under Task"),
+        (
+            file(before="<?xml version='1.0'?>\n<!DOCTYPE Other>"),
+            r"a.xml:2: The DOCTYPE names the task 'Other', the .* 'Task'",
+        ),
+        (
+            file(tags='\n<GENE id="G0" span="8~11" />'),
+            r"a.xml:3: Expected GENE G0 to be a tag with spans, or a link .*, found \['id', 'span'\]",
+        ),
         (file(before='<!DOCTYPE Task [<!ENTITY x "boom">]>'), "entities is not read"),
     ],
 )
@@ -74,7 +84,7 @@ def test_files_of_two_tasks_are_not_one_corpus(tmp_path):
 def documents(draw):
     text = draw(
         st.text(
-            st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n<&>\"']"), min_size=3
+            st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n\r\t<&>\"']"), min_size=3
         )
     )
     text = text.replace("\ufffe", "").replace("\uffff", "") + "abc"
@@ -82,21 +92,80 @@ def documents(draw):
     spans, remarks = [], []
     for i, pieces in enumerate(draw(st.lists(st.lists(places, min_size=1, max_size=3), max_size=4))):
         spans.append(Span(f"T{i}", draw(st.sampled_from(["A", "B"])), tuple(pieces), slice_of(text, pieces)))
-        value = draw(st.text(st.characters(categories=["L", "P", "Zs"])))
+        value = draw(st.text(st.characters(categories=["L", "P", "Zs"]) | st.sampled_from("\n\t\r")))
         remarks.append(Remark(f"T{i}.label", "label", f"T{i}", value))
     links = (Link("L", "LINK", (("a", "T0"), ("b", "T1"))),) if len(spans) > 1 else ()
-    return Document("x", text, tuple(spans), (), links, tuple(remarks), "x")
+    return Document("x", text, tuple(spans), (), links, tuple(remarks), "x", "Task")
 
 
 @given(documents())
 def test_what_is_written_is_read_again(document):
-    assert parse(to_mae(document, task="Task").encode(), name="x") == ("Task", document)
+    assert parse(to_mae(document).encode(), name="x") == document
+
+
+def test_a_doctype_that_agrees_is_no_fault():
+    assert parse(file(before="<!-- <!DOCTYPE Other> --><!DOCTYPE Task>"), name="a").task == "Task"
+
+
+def test_a_link_may_have_empty_slots_only():
+    [link] = parse(file(tags='<LINKING id="L0" geneID="" geneText="" />'), name="a").links
+    assert link == Link("L0", "LINKING", ())
+
+
+GENE = Document("n1", TEXT, (Span("G", "GENE", ((8, 11),), "p53"),), group="n1", task="Task")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"spans": (Span("G", "cell line", ((8, 11),), "p53"),)},
+            "n1: G to be written with names of XML .* found 'cell line'",
+        ),
+        ({"spans": (Span("G", "a:b", ((8, 11),), "p53"),)}, "found 'a:b'"),
+        ({"spans": (Span("G", "Xmlns", ((8, 11),), "p53"),)}, "found 'Xmlns'"),
+        ({"remarks": (Remark("1", "cell id", "G", "x"),)}, "found 'cell id'"),
+        ({"links": (Link("L", "LINK", (("a b", "G"),)),)}, "n1: L to be .* found 'a bID'"),
+        ({"links": (Link("L", "LINK", ()),)}, r"n1: L to be a link with members"),
+        ({"links": (Link("L", "LINK", (("a", "G"), ("a", "G"))),)}, r"each in a role of its own"),
+        ({"remarks": (Remark("1", "sure", "G", "a\0b"),)}, r"n1: the character '\\x00' at 1 of 'a\\x00b' has no place"),
+        ({"remarks": (Remark("1", "sure", "G", "\ud800"),)}, "no place in XML"),
+        ({"remarks": (Remark("1", "spans", "G", "x"),)}, "n1: 1 to be a value of a tag, .* found 'spans of G'"),
+        ({"remarks": (Remark("1", "a", "G"), Remark("2", "a", "G"))}, "n1: 2 to be a value"),
+    ],
+)
+def test_what_mae_cannot_hold_is_refused(change, message):
+    with pytest.raises(DataError, match=message):
+        to_mae(replace(GENE, **change))
+
+
+@pytest.mark.parametrize("task", ["Foo_Bar!", "two words", "1st", "xmlTask"])
+def test_a_task_that_is_no_name_is_a_wrong_call(task):
+    with pytest.raises(UsageError, match="Expected task to be a name in XML, found"):
+        to_mae(GENE, task=task)
+
+
+def test_line_ends_and_tabs_come_back():
+    text = "a\r\nb\rc]]>\td p53"
+    values = (Remark("G.note", "note", "G", "one\r\ntwo\tthree\rfour "),)
+    document = Document("x", text, (Span("G", "GENE", ((12, 15),), "p53"),), (), (), values, "x", "Task")
+    assert parse(to_mae(document).encode(), name="x") == document
+
+
+def test_the_documents_tell_their_task(tmp_path):
+    write_mae([GENE, replace(GENE, id="n2", task="")], tmp_path / "a")
+    assert {d.task for d in read_mae(tmp_path / "a")} == {"Task"}
+    write_mae([replace(GENE, task="")], tmp_path / "b")
+    assert {d.task for d in read_mae(tmp_path / "b")} == {"Annotation"}
+    with pytest.raises(UsageError, match=r"of one task, found Task \(n1\), Other \(n2\)"):
+        write_mae([GENE, replace(GENE, id="n2", task="Other")], tmp_path / "c")
+    write_mae([GENE, replace(GENE, id="n2", task="Other")], tmp_path / "c", task="Third")
+    assert {d.task for d in read_mae(tmp_path / "c")} == {"Third"}
 
 
 def test_a_folder_is_written_and_read(tmp_path):
-    document = Document("n1", TEXT, (Span("G", "GENE", ((8, 11),), "p53"),), group="n1")
-    write_mae([document], tmp_path, task="Task")
-    assert read_mae(tmp_path) == [document]
+    write_mae([GENE], tmp_path, task="Task")
+    assert read_mae(tmp_path) == [GENE]
     with pytest.raises(DataError, match="no relations"):
         write_mae([Document("r", "ab", relations=(Relation("R", "x", "a", "b"),))], tmp_path, task="Task")
     with pytest.raises(DataError, match=r"'\\x00' at 1"):
@@ -153,5 +222,4 @@ def test_real_annotators(real):
 
 def test_real_files_are_written_as_they_are(real):
     for name, content in read_files(real, (".xml",)):
-        task, document = parse(content, name=name)
-        assert to_mae(document, task=task).encode() == content, name
+        assert to_mae(parse(content, name=name)).encode() == content, name

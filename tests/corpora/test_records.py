@@ -33,7 +33,7 @@ def documents(draw, text=ANY_TEXT):
     for number in range(draw(st.integers(0, 4))):
         cuts = sorted(draw(st.lists(st.integers(0, len(body)), min_size=2, max_size=4, unique=True)))
         pieces = tuple(zip(cuts[::2], cuts[1::2], strict=False))
-        if len(body) > 1 and pieces:
+        if slice_of(body, pieces).strip():
             spans.append(Span(f"T{number + 1}", draw(NAMES), pieces, slice_of(body, pieces)))
     ids = [span.id for span in spans]
     ends = st.sampled_from(ids) if ids else st.nothing()
@@ -75,6 +75,7 @@ SOUND = Document("d", "zinc binds PKC", (Span("T1", "C", ((0, 4),), "zinc"), Spa
         ({"spans": (Span("T1", "C", ((0, 4),), "iron"),)}, "T1 is given as 'iron', but the text at [(0, 4)] is 'zinc'"),
         ({"spans": (Span("T1", "C", ((0, 40),), "zinc"),)}, "does not lie inside the text of 14 characters"),
         ({"spans": (Span("T1", "C", ((4, 4),), ""),)}, "does not lie inside"),
+        ({"spans": (Span("T1", "C", ((4, 5),), " "),)}, "T1 at [(4, 5)] holds white space alone"),
         ({"spans": (Span("T1", "C", (), ""),)}, "T1 has no piece of text"),
         ({"spans": (SOUND.spans[0], SOUND.spans[0])}, "the id T1 stands 2 times"),
         ({"relations": (Relation("R1", "binds", "T1", "T9"),)}, "R1 (binds) names T9, which is not there"),
