@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from bioutils.corpora.archives import decoded, read_files
 from bioutils.corpora.records import Document, Link, Relation, Remark, Span, check_documents, same_words, slice_of
-from bioutils.errors import DataError
+from bioutils.errors import DataError, expected
 from bioutils.files import atomic_path
 
 ANNOTATIONS = (".ann", ".a1", ".a2")
@@ -121,7 +121,7 @@ def _event(fields: list[str]) -> Link:
 def write_brat(documents: Iterable[Document], folder: Path | str) -> list[Path]:
     """A .txt and an .ann a document, named by its id; ``read_brat`` gives the same documents back, groups aside.
 
-    Raises DataError for an id that is no file name, and for annotations that brat cannot hold (a tab in a type).
+    Raises DataError for an id that is no file name, and for annotations that brat cannot hold (``to_ann``).
     """
     folder, written = Path(folder), []
     for document in documents:
@@ -135,7 +135,11 @@ def write_brat(documents: Iterable[Document], folder: Path | str) -> list[Path]:
 
 
 def to_ann(document: Document) -> str:
-    """The annotation lines of a document. Line breaks and tabs inside a span's text become blanks, as brat has them."""
+    """The annotation lines of a document. Line breaks and tabs inside a span's text become blanks, as brat has them.
+
+    Raises DataError for what a line cannot hold: a type or role with white space or a colon, a value with a line break or, of an
+    attribute, a tab, an event without a trigger.
+    """
     lines = []
     for span in document.spans:
         place = ";".join(f"{start} {end}" for start, end in span.pieces)
@@ -145,9 +149,18 @@ def to_ann(document: Document) -> str:
     for link in document.links:
         if link.id.startswith("*"):
             lines.append(f"*\t{_word(link.type)} " + " ".join(target for _, target in link.members))
+        elif not link.members:
+            raise DataError(
+                expected(
+                    f"{document.id}: {link.id}", "a link with members", "none", remedy="Leave it out: brat has no such."
+                )
+            )
         else:
             lines.append(f"{link.id}\t" + " ".join(f"{_word(role)}:{target}" for role, target in link.members))
     for x in document.remarks:
+        if re.search(r"[\r\n]" if x.id[0] in "#N" else r"[\r\n\t]", x.value):
+            what = "a value on one line" + ("" if x.id[0] in "#N" else ", without a tab")
+            raise DataError(expected(f"{document.id}: {x.id}", what, x.value, remedy="Put blanks in their place."))
         if x.id[0] in "#":
             lines.append(f"{x.id}\t{_word(x.type)} {x.target}\t{x.value}")
         elif x.id[0] == "N":

@@ -1,6 +1,7 @@
 import io
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -145,3 +146,25 @@ def test_an_id_never_leads_out_of_the_folder(name, tmp_path):
 def test_a_type_that_brat_cannot_hold(tmp_path):
     with pytest.raises(DataError, match="cannot be a type"):
         brat.to_ann(Document("a", "zinc", (Span("T1", "two words", ((0, 4),), "zinc"),)))
+
+
+ZINC = Document("a", "zinc", (Span("T1", "C", ((0, 4),), "zinc"),))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"remarks": (Remark("#1", "Note", "T1", "one\ntwo"),)}, r"a: #1 to be a value on one line, found 'one\\ntwo'"),
+        ({"remarks": (Remark("N1", "Reference", "T1", "D:1\tone\rtwo"),)}, "a: N1 to be a value on one line"),
+        ({"remarks": (Remark("A1", "Sure", "T1", "very\tmuch"),)}, "a: A1 to be a value on one line, without a tab"),
+        ({"links": (Link("E1", "Binds", ()),)}, "a: E1 to be a link with members"),
+    ],
+)
+def test_what_a_line_cannot_hold_is_refused(change, message):
+    with pytest.raises(DataError, match=message):
+        to_ann(replace(ZINC, **change))
+
+
+def test_a_note_may_have_tabs():
+    document = replace(ZINC, remarks=(Remark("#1", "Note", "T1", "one\ttwo"),))
+    assert parse("zinc", [("a.ann", to_ann(document))], id="a") == document
