@@ -1,37 +1,57 @@
 """BioC JSON (Comeau et al. 2013, as PubTator writes it): a collection of documents of passages with annotations."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bioutils.corpora.records import Document, Link, Relation, Remark, Span, check_documents, pmid, values_of
+from bioutils.corpora.records import Document, Link, Relation, Remark, Span, check_documents, pmid
 from bioutils.errors import DataError
 from bioutils.files import atomic_writer, read_json
 
 FORM = "form"  # the infon by which a link of two members is told from a relation
 
 
-def write_bioc(documents: Iterable[Document], path: Path | str, *, source: str = "") -> None:
+def write_bioc(documents: Iterable[Document], path: Path | str, *, source: str = "") -> Counter[str]:
     """One passage a line of a document's text, or one for all where a span crosses a line or the spans are in another order.
 
-    Remarks become infons; links are relations of several nodes, marked as such. ``read_bioc`` gives the same back, ids of
-    remarks aside.
+    Remarks become infons; links are relations of several nodes, marked as such; a group that the id does not tell, and the task,
+    are infons of the document. ``read_bioc`` gives the same back, ids of remarks aside. Returns what had no place: infons have
+    one value a name, and ``type`` (of relations also ``form``) is taken.
     """
+    lost: Counter[str] = Counter()
     collection = {
         "source": source,
         "date": "",
         "key": "",
         "infons": {},
-        "documents": [_to_bioc(d) for d in documents],
+        "documents": [_to_bioc(d, lost) for d in documents],
     }
     with atomic_writer(path) as stream:
         json.dump(collection, stream, ensure_ascii=False, indent=1)
         stream.write("\n")
+    return lost
 
 
-def _to_bioc(document: Document) -> dict[str, Any]:
-    infons = values_of(document)
+def _infons(document: Document, lost: Counter[str]) -> dict[str, dict[str, str]]:
+    """Id → the infons that its remarks become. ``lost``: those that cannot."""
+    spans = {x.id for x in document.spans}
+    found: dict[str, dict[str, str]] = {x.id: {} for x in (*document.spans, *document.relations, *document.links)}
+    for x in document.remarks:
+        if x.target not in found:
+            lost["notes on notes"] += 1
+        elif x.type == "type" or (x.type == FORM and x.target not in spans):
+            lost[f"notes named {x.type}"] += 1
+        elif x.type in found[x.target]:
+            lost["second notes of one name"] += 1
+        else:
+            found[x.target][x.type] = x.value
+    return found
+
+
+def _to_bioc(document: Document, lost: Counter[str]) -> dict[str, Any]:
+    infons = _infons(document, lost)
     passages, offset = [], 0
     rows = [[document.text.count("\n", 0, place) for place in (s.start, s.end)] for s in document.spans]
     by_line = rows == sorted(rows) and all(first == last for first, last in rows)
@@ -41,7 +61,7 @@ def _to_bioc(document: Document) -> dict[str, Any]:
         annotations = [
             {
                 "id": span.id,
-                "infons": {"type": span.type, **infons.get(span.id, {})},
+                "infons": {"type": span.type, **infons[span.id]},
                 "text": span.text,
                 "locations": [{"offset": a, "length": b - a} for a, b in span.pieces],
             }
@@ -60,19 +80,21 @@ def _to_bioc(document: Document) -> dict[str, Any]:
     relations = [
         {
             "id": r.id,
-            "infons": {"type": r.type, **infons.get(r.id, {})},
+            "infons": {"type": r.type, **infons[r.id]},
             "nodes": [{"refid": r.first, "role": r.roles[0]}, {"refid": r.second, "role": r.roles[1]}],
         }
         for r in document.relations
     ] + [
         {
             "id": link.id,
-            "infons": {"type": link.type, FORM: "link", **infons.get(link.id, {})},
+            "infons": {"type": link.type, FORM: "link", **infons[link.id]},
             "nodes": [{"refid": target, "role": role} for role, target in link.members],
         }
         for link in document.links
     ]
-    return {"id": document.id, "infons": {}, "passages": passages, "annotations": [], "relations": relations}
+    own = {"group": document.group if document.group != pmid(document.id) else "", "task": document.task}
+    own = {name: value for name, value in own.items() if value}
+    return {"id": document.id, "infons": own, "passages": passages, "annotations": [], "relations": relations}
 
 
 def read_bioc(path: Path | str) -> list[Document]:
@@ -117,8 +139,10 @@ def _from_bioc(raw: dict[str, Any]) -> Document:
             ends, roles = (first["refid"], second["refid"]), (first.get("role") or "Arg1", second.get("role") or "Arg2")
             relations.append(Relation(str(r["id"]), str(r["infons"]["type"]), *ends, roles))
             remarks += _remarks(r, len(remarks))
+    name, own = str(raw["id"]), raw.get("infons") or {}
+    group = str(own.get("group") or pmid(name))
     return Document(
-        str(raw["id"]), text, tuple(spans), tuple(relations), tuple(links), tuple(remarks), pmid(str(raw["id"]))
+        name, text, tuple(spans), tuple(relations), tuple(links), tuple(remarks), group, str(own.get("task") or "")
     )
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -75,3 +76,30 @@ def test_broken_files(content, message, tmp_path):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(DataError, match=message):
         read_bioc(tmp_path / "a.json")
+
+
+def test_what_has_no_place_is_counted_and_harms_nothing(tmp_path):
+    remarks = (
+        Remark("A1", "type", "T1", "Drug"), Remark("A2", "form", "T1", "pill"), Remark("A3", "form", "R1", "link"),
+        Remark("A4", "note", "T1", "one"), Remark("A5", "note", "T1", "two"), Remark("A6", "note", "A5", "three"),
+    )  # fmt: skip
+    found = replace(document(), remarks=remarks)
+    assert write_bioc([found], tmp_path / "a.json") == {
+        "notes named type": 1, "notes named form": 1, "second notes of one name": 1, "notes on notes": 1,
+    }  # fmt: skip
+    [again] = read_bioc(tmp_path / "a.json")
+    assert (again.spans, again.relations, again.links) == (found.spans, found.relations, ())
+    kept = [(x.type, x.target, x.value) for x in again.remarks]
+    assert kept == [("form", "T1", "pill"), ("note", "T1", "one")]
+
+
+def test_group_and_task_come_back(tmp_path):
+    found = [
+        Document("7_PMID12", "a", group="12"),
+        Document("sentence-1", "a", group="12", task="Task"),
+        Document("PMID5-2", "a", group="other"),
+    ]
+    assert not write_bioc(found, tmp_path / "a.json")
+    assert read_bioc(tmp_path / "a.json") == found
+    raw = json.loads((tmp_path / "a.json").read_text())["documents"]
+    assert [x["infons"] for x in raw] == [{}, {"group": "12", "task": "Task"}, {"group": "other"}]
