@@ -13,12 +13,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from bioutils.corpora.records import Document, Link, Remark, Span, check_documents, pmid, slice_of, values_of
+from bioutils.corpora.records import Document, Link, Remark, Span, check_documents, pmid, slice_of
 from bioutils.errors import DataError
 from bioutils.files import atomic_writer, read_json
 
 WORD = re.compile(r"\S+")
 FIXED = ("WORD", "TOKENS", "SENTENCE", "POS")
+OWN = ("id", "link_ids", "schema")  # of a tag; its other fields are its values
 LINKING = "ENTITY_LINKING"  # the one type of link that the format knows
 
 
@@ -80,13 +81,10 @@ def _document(name: str, words: list[dict[str, Any]], categories: dict[str, Cate
     spans, remarks, links = [], [], {}
     for (category, span_id), found in tags.items():
         known = categories.get(category, Category(category, category.lower(), {}))
-        numbers, tag = [i for i, _ in found], found[0][1]
-        starts = [numbers[0], *(b for a, b in pairwise(numbers) if b > a + 1)]
-        ends = [*(a for a, b in pairwise(numbers) if b > a + 1), numbers[-1]]
-        pieces = tuple((places[a][0], places[b][1]) for a, b in zip(starts, ends, strict=True))
+        tag, pieces = found[0][1], _pieces([i for i, _ in found], places)
         spans.append(Span(span_id, category, pieces, slice_of(text, pieces)))
         for field, value in tag.items():
-            if field not in ("id", "link_ids", "schema"):
+            if field not in OWN:
                 attribute = known.fields.get(field, field)
                 remarks.append(Remark(f"{span_id}.{attribute}", attribute, span_id, value))
         for link in tag["link_ids"]:
@@ -95,11 +93,19 @@ def _document(name: str, words: list[dict[str, Any]], categories: dict[str, Cate
     return Document(name, text, tuple(spans), (), linked, tuple(remarks), group(name))
 
 
+def _pieces(numbers: list[int], places: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Where the words of these numbers stand; those that follow one another are one piece."""
+    starts = [numbers[0], *(b for a, b in pairwise(numbers) if b > a + 1)]
+    ends = [*(a for a, b in pairwise(numbers) if b > a + 1), numbers[-1]]
+    return tuple((places[a][0], places[b][1]) for a, b in zip(starts, ends, strict=True))
+
+
 def write_words(
     documents: Iterable[Document], path: Path | str, *, categories: dict[str, Category] | None = None,
     tokenize: Callable[[str], list[str]] | None = None,
 ) -> Counter[str]:  # fmt: skip
-    """Writes the documents and counts what had no place: borders inside a word (widened), relations, notes on links.
+    """Writes the documents and counts what had no place: borders inside a word (widened), relations, notes on links, second notes
+    of one name on a span, types and roles of links.
 
     ``tokenize``: a word → the pieces under TOKENS (empty without). ``read_words`` gives the same words and tags back.
     """
@@ -109,7 +115,7 @@ def write_words(
     content = {d.id: _words(d, names, categories or {}, tokenize, lost) for d in documents}
     with atomic_writer(path) as stream:
         json.dump(content, stream, ensure_ascii=False)
-    return lost
+    return +lost  # without what was counted as 0
 
 
 def _words(
@@ -121,12 +127,7 @@ def _words(
         words.append({"WORD": match[0], "TOKENS": pieces, "SENTENCE": sentence, "POS": match.start()})
         words[-1] |= {name: [] for name in names}
         sentence += match[0].endswith(".")
-    links: dict[str, list[str]] = {span.id: [] for span in document.spans}
-    for link in document.links:
-        for _, target in link.members:
-            if target in links:
-                links[target].append(link.id)
-    values = values_of(document)
+    links, values = _links(document, categories, lost), _values(document, lost)
     for span in document.spans:
         if span.type not in names:
             lost[f"spans of {span.type}, which the categories do not name"] += 1
@@ -135,14 +136,48 @@ def _words(
             i for i, w in enumerate(words)
             if any(w["POS"] < end and start < w["POS"] + len(w["WORD"]) for start, end in span.pieces)
         ]  # fmt: skip
-        first, last = words[covered[0]], words[covered[-1]]
-        if (first["POS"], last["POS"] + len(last["WORD"])) != (span.start, span.end):
+        if not covered:
+            lost["spans of white space"] += 1
+            continue
+        places = [(w["POS"], w["POS"] + len(w["WORD"])) for w in words]
+        if _pieces(covered, places) != tuple(sorted(span.pieces)):
             lost["spans widened to whole words"] += 1
         fields = {attribute: field for field, attribute in categories[span.type].fields.items()} if categories else {}
-        own = {fields.get(name, name): value for name, value in values.get(span.id, {}).items()}
+        own = {fields.get(name, name): value for name, value in values[span.id].items()}
         for i in covered:
             letter = "S" if len(covered) == 1 else "B" if i == covered[0] else "E" if i == covered[-1] else "I"
             words[i][span.type].append({"id": span.id, "link_ids": links[span.id], "schema": letter, **own})
     if document.relations:
         lost["relations"] += len(document.relations)
     return words
+
+
+def _links(document: Document, categories: dict[str, Category], lost: Counter) -> dict[str, list[str]]:
+    """Id of a span → its links. A link is no more than its id: of a role the span's category is all that stays."""
+    found: dict[str, list[str]] = {span.id: [] for span in document.spans}
+    for link in document.links:
+        lost["types of links"] += link.type != LINKING
+        lost["links without a span"] += not any(target in found for _, target in link.members)
+        for role, target in link.members:
+            if target not in found:
+                lost["members of links that are no spans"] += 1
+                continue
+            kind = document.span(target).type
+            lost["roles in links"] += role != (categories[kind].role if kind in categories else kind.lower())
+            found[target].append(link.id)
+    return found
+
+
+def _values(document: Document, lost: Counter) -> dict[str, dict[str, str]]:
+    """Id of a span → its values by name."""
+    found: dict[str, dict[str, str]] = {span.id: {} for span in document.spans}
+    for x in document.remarks:
+        if x.target not in found:
+            lost["notes on links and relations"] += 1
+        elif x.type in OWN:
+            lost[f"notes named {', '.join(OWN)}"] += 1
+        elif x.type in found[x.target]:
+            lost["second notes of one name on a span"] += 1
+        else:
+            found[x.target][x.type] = x.value
+    return found

@@ -48,11 +48,39 @@ def test_what_has_no_place_is_counted(tmp_path):
     assert found.spans == (Span("G0", "GENE", ((8, 12),), "p53."),)
 
 
+def test_notes_types_and_roles_without_a_place_are_counted(tmp_path):
+    links = (
+        Link("EN0", "LINKING", (("gene", "G0"), ("outcome", "E0"))),
+        Link("EN1", "ENTITY_LINKING", (("cause", "G0"), ("outcome", "EN0"))),
+    )
+    remarks = (
+        Remark("1", "sure", "EN0", "no"), Remark("2", "schema", "G0", "x"), Remark("3", "genekind", "G0", "one"),
+        Remark("4", "genekind", "G0", "two"),
+    )  # fmt: skip
+    document = replace(DOCUMENT, links=links, remarks=remarks)
+    assert write_words([document], tmp_path / "a.json", categories=CATEGORIES) == {
+        "types of links": 1, "roles in links": 1, "members of links that are no spans": 1, "notes on links and relations": 1,
+        "notes named id, link_ids, schema": 1, "second notes of one name on a span": 1,
+    }  # fmt: skip
+    [found] = read_words(tmp_path / "a.json", categories=CATEGORIES)
+    assert found.spans == DOCUMENT.spans
+    assert [(x.target, x.value) for x in found.remarks] == [("G0", "one")]
+
+
+def test_a_span_of_white_space_is_counted(tmp_path):
+    spans = (Span("G0", "GENE", ((4, 5),), " "),)
+    lost = write_words([replace(DOCUMENT, spans=spans, links=(), remarks=())], tmp_path / "a.json")
+    assert lost == {"spans of white space": 1}
+
+
 def test_spans_in_several_pieces(tmp_path):
     spans = (Span("G0", "GENE", ((0, 4), (8, 12)), "Loss p53."),)
     document = replace(DOCUMENT, spans=spans, links=(), remarks=())
-    write_words([document], tmp_path / "a.json", categories=CATEGORIES)
+    assert not write_words([document], tmp_path / "a.json", categories=CATEGORIES)
     assert read_words(tmp_path / "a.json", categories=CATEGORIES) == [document]
+    inside = (Span("G0", "GENE", ((0, 3), (8, 12)), "Los p53."),)
+    lost = write_words([replace(document, spans=inside)], tmp_path / "a.json", categories=CATEGORIES)
+    assert lost == {"spans widened to whole words": 1}
 
 
 @pytest.mark.parametrize(
