@@ -60,8 +60,9 @@ ANNOTATION_EXAMPLES = """examples:
   bioutils convert brat/ corpus.jsonl
   bioutils convert mae/ words.json --to words --categories tag_categories_v2.json
 
-The format of IN is seen from its files. What has no place in the new format is counted and said; from MAE to brat, BioC or JSON
-lines and back nothing changes."""
+The format of IN is seen from its files. What has no place in the new format is counted and said. From MAE to BioC or JSON lines
+and back nothing changes, the task's name included, which is MAE's root element; to brat and back nothing but this name: say it
+with --task, on the way back. --task also renames it."""
 
 CORPUS_EXAMPLES = """examples:
   bioutils corpus report annotations/ --out report.html --tokenizer minilm
@@ -162,7 +163,10 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument("--to", metavar="FORMAT", help="mae, brat, bioc, jsonl or words; by default by OUT's ending")
     convert.add_argument("--from", dest="kind", default="", metavar="FORMAT", help="where it cannot be seen")
     convert.add_argument(
-        "--task", default="Annotation", metavar="NAME", help="root element of MAE (default: %(default)s)"
+        "--task",
+        default="",
+        metavar="NAME",
+        help="another name for the task, MAE's root (default: IN's, else Annotation)",
     )
     convert.add_argument("--categories", type=Path, metavar="FILE", help="tag-category file, for names in word JSON")
     convert.add_argument("--overwrite", action="store_true", help="replace earlier results")

@@ -152,7 +152,8 @@ def convert(arguments: argparse.Namespace) -> int:
     n = {name: sum(len(getattr(d, name)) for d in documents) for name in ("spans", "relations", "links")}
     print(f"{len(documents):,} documents, {', '.join(f'{k:,} {name}' for name, k in n.items() if k)} → {arguments.out}")
     for what, k in lost.items():
-        print(f"{k:>6,} {what}: {'' if 'widened' in what else 'left out, '}no place in {to}")
+        changed = "widened" in what or "written as" in what
+        print(f"{k:>6,} {what}: {'' if changed else 'left out, '}no place in {to}")
     return 0
 
 

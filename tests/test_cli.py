@@ -225,13 +225,16 @@ def test_a_run_in_which_all_ended_well_exits_0(monkeypatch):
 def test_annotations_are_converted_and_what_was_lost_is_said(tmp_path, capsys):
     source, brat, words = project_data() / "sample" / "mae" / "bo", tmp_path / "brat", tmp_path / "words.json"
     assert cli.main(["convert", str(source), str(brat), "--to", "brat"]) == 0
-    assert capsys.readouterr().out == f"20 documents, 245 spans, 22 links → {brat}\n"
+    said = "    20 names of the task: left out, no place in brat"
+    assert capsys.readouterr().out == f"20 documents, 245 spans, 22 links → {brat}\n{said}\n"
     assert cli.main(["convert", str(brat), str(words), "--to", "words"]) == 0
     assert "spans widened to whole words: no place in words" in capsys.readouterr().out
     assert cli.main(["convert", str(brat), str(tmp_path / "mae")]) == 2
     assert "--to mae or --to brat" in capsys.readouterr().err
     assert cli.main(["convert", str(brat), str(brat), "--to", "mae", "--overwrite"]) == 2
     assert "is an input" in capsys.readouterr().err
+    assert cli.main(["convert", str(brat), str(tmp_path / "mae"), "--to", "mae", "--task", "Foo_Bar!"]) == 2
+    assert "Expected task to be a name in XML, found 'Foo_Bar!'" in capsys.readouterr().err
     assert cli.main(["convert", str(brat), str(tmp_path / "a.jsonl")]) == 0
     assert cli.main(["convert", str(brat), str(tmp_path / "a.jsonl")]) == 2
 

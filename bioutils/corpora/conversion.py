@@ -2,7 +2,9 @@
 
 MAE's ids (P0, EN0) and its links of several members have no place in brat, nor brat's relations in MAE. So that nothing is lost,
 spans get brat's ids and a note with their own; a link becomes an event whose trigger is its first member, which stands
-among the arguments once more; a value with blanks becomes a note. ``read`` undoes all of this.
+among the arguments once more; a value with blanks becomes a note. ``read`` undoes all of this. The abstract that a document is
+of is read from its name, unless the format has a place for it (BioC, JSON lines), and so is not every one; the task is kept there
+and in MAE.
 """
 
 import re
@@ -14,7 +16,7 @@ from pathlib import Path
 from bioutils.corpora import find_root
 from bioutils.corpora.archives import inside, names_in
 from bioutils.corpora.bioc import read_bioc, write_bioc
-from bioutils.corpora.brat import ANNOTATIONS, read_brat, write_brat
+from bioutils.corpora.brat import ANNOTATIONS, LINE_BREAK, read_brat, write_brat
 from bioutils.corpora.mae import OWN, read_mae, write_mae
 from bioutils.corpora.records import Document, Link, Remark, pmid, read_jsonl, write_jsonl
 from bioutils.corpora.word_json import Category, read_words, write_words
@@ -81,26 +83,28 @@ def read_part(part: str, *, data_root: Path | str | None = None, sample: bool = 
 
 
 def write(
-    documents: Iterable[Document], out: Path | str, *, kind: str, task: str = "Annotation",
+    documents: Iterable[Document], out: Path | str, *, kind: str, task: str = "",
     categories: dict[str, Category] | None = None, overwrite: bool = False,
 ) -> Counter[str]:  # fmt: skip
     """Writes the documents, whole or not at all, and returns what had no place, by reason: empty where nothing was left out.
 
-    MAE and brat are folders; one that holds other files is not replaced. ``task``: the root element of MAE. Raises
-    UsageError and DataError.
+    MAE and brat are folders; one that holds other files is not replaced. ``task``: another name for the documents' task, which is
+    the root element of MAE ("Annotation" where none is known). Raises UsageError and DataError.
     """
     out, lost = Path(out), Counter()
     if kind not in FORMATS:
         raise UsageError(expected("format", "a known one", kind, available=FORMATS))
     check_unharmed([out], [], overwrite=overwrite)
+    documents = [replace(d, task=task) if task else d for d in documents]
     if FORMATS[kind]:
         if out.suffix != FORMATS[kind]:
             raise UsageError(expected("output", f"a file that ends in {FORMATS[kind]}", out.name))
         if kind == "jsonl":
             write_jsonl(documents, out)
         elif kind == "bioc":
-            write_bioc(documents, out, source="bioutils convert")
+            lost += write_bioc(documents, out, source="bioutils convert")
         else:
+            lost += _of_documents(documents, documents, kind)
             lost += write_words(documents, out, categories=categories)
         return lost
     endings = {"mae": (".xml",), "brat": (".txt", ".ann")}[kind]
@@ -109,18 +113,50 @@ def write(
     named = [replace(d, id=safe_name(d.id)) for d in documents]
     if twice := [name for name, n in Counter(d.id for d in named).items() if n > 1]:
         raise UsageError(f"Two documents would be called {twice[0]!r}. Give them other ids.")
-    fitted = [for_mae(d, lost) if kind == "mae" else for_brat(d) for d in named]
+    lost += _of_documents(documents, named, kind)
+    fitted = [for_mae(d, lost) if kind == "mae" else for_brat(d, lost) for d in named]
     with atomic_folder(out) as folder:
         if kind == "mae":
-            write_mae(fitted, folder, task=task)
+            write_mae(fitted, folder)
         else:
             write_brat(fitted, folder)
     return lost
 
 
-def for_brat(document: Document) -> Document:
-    """The document as brat can hold it; what fits already stays as it is."""
-    new, notes = {}, []
+def _of_documents(documents: list[Document], named: list[Document], kind: str) -> Counter[str]:
+    """What formats without a place for it lose of documents as such. ``named``: the same, with the ids that files give them."""
+    lost: Counter[str] = Counter()
+    for before, after in zip(documents, named, strict=True):
+        wanted = after.id if before.group == before.id else before.group
+        lost["abstracts that documents are of, not seen from their names"] += bool(wanted) and wanted != pmid(after.id)
+        lost["names of the task"] += bool(before.task) and kind != "mae"
+    return +lost
+
+
+def _without_empty(document: Document, lost: Counter[str]) -> Document:
+    """The document without links that join nothing, and without what names these. ``lost``: how many."""
+    gone = {x.id for x in document.links if not x.members}
+    if not gone:
+        return document
+    while more := {x.id for x in document.links if any(target in gone for _, target in x.members)} - gone:
+        gone |= more
+    gone |= {x.id for x in document.relations if x.first in gone or x.second in gone}
+    gone |= {x.id for x in document.remarks if x.target in gone}
+    lost["links without members, and what names them"] += len(gone)
+    kept = {
+        name: tuple(x for x in getattr(document, name) if x.id not in gone)
+        for name in ("links", "relations", "remarks")
+    }
+    return replace(document, **kept)
+
+
+def for_brat(document: Document, lost: Counter[str]) -> Document:
+    """The document as brat can hold it; what fits already stays as it is. ``lost``: what does not fit."""
+    document, new, notes = _without_empty(document, lost), {}, []
+    if broken := [x for x in document.remarks if LINE_BREAK.search(x.value)]:
+        lost["notes whose line breaks are written as blanks"] += len(broken)
+        remarks = tuple(replace(x, value=LINE_BREAK.sub(" ", x.value)) for x in document.remarks)
+        document = replace(document, remarks=remarks)
     for kind, letter, found in (
         ("span", "T", document.spans), ("relation", "R", document.relations), ("link", "E", document.links),
     ):  # fmt: skip
@@ -178,13 +214,16 @@ def from_brat(document: Document) -> Document:
 
 def for_mae(document: Document, lost: Counter[str]) -> Document:
     """The document as MAE can hold it: relations as links of two; values of spans alone, one of a name. ``lost``: the rest."""
+    document = _without_empty(document, lost)
     links = [_named_apart(x) for x in document.links]
     links += [Link(r.id, r.type, tuple(zip(r.roles, (r.first, r.second), strict=True))) for r in document.relations]
     spans, remarks, there = {x.id for x in document.spans}, [], set()
     for x in document.remarks:
         if x.target not in spans:
             lost["notes on links and relations"] += 1
-        elif x.type in OWN or (x.target, x.type) in there:
+        elif x.type in OWN:
+            lost[f"notes named {', '.join(OWN)}"] += 1
+        elif (x.target, x.type) in there:
             lost["second notes of one name on a span"] += 1
         else:
             there.add((x.target, x.type))
