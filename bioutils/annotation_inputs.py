@@ -75,17 +75,21 @@ def span_labels(marked: Marked, layer: str) -> list[str]:
     return found
 
 
-def labels_in(documents: Sequence[Marked], layer: str) -> tuple[str, ...]:
-    """The labels of a layer, the most frequent (by units) first, ties by name. Raises UsageError where there is none."""
+def labels_in(documents: Sequence[Marked], layer: str, *, known: Sequence[str] = ()) -> tuple[str, ...]:
+    """The labels of a layer: those ``known`` as they are, then the others, the most frequent (by units) first, ties by name.
+
+    Raises UsageError where there is none.
+    """
     counts: Counter[str] = Counter()
     for marked in documents:
         for label, units in zip(span_labels(marked, layer), marked.spans, strict=True):
             if label:
                 counts[label] += len(units)
-    if not counts:
+    if not counts and not known:
         categories = sorted({span.type for marked in documents for span in marked.document.spans})
         raise UsageError(expected("layer", "one with labels", layer, available=[CATEGORY, *categories]))
-    return tuple(sorted(counts, key=lambda label: (-counts[label], label)))
+    others = sorted(counts.keys() - set(known), key=lambda label: (-counts[label], label))
+    return (*known, *others)
 
 
 def tags_of(labels: Sequence[str], scheme: str) -> tuple[str, ...]:

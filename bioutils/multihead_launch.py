@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -106,14 +107,25 @@ def run_test(config: Config) -> dict[str, Any]:
     task = make_task(documents, specs, labels=annotator.labels)
     vectors = annotator.vectors(task.documents)
     counts = count(task, range(len(task.documents)), annotator.heads, vectors)
-    found = {"heads": {name: head.scores for name, head in counts.items()}}
+    found: dict[str, Any] = {"heads": {name: head.scores for name, head in counts.items()}}
+    found["unknown"] = {}
+    for name, head in counts.items():
+        for label in task.labels[name][len(annotator.labels[name]) :]:
+            found["unknown"][f"{name}: {label}"] = n = head.labels[label].missed if label in head.labels else 0
+            what = "pairs" if annotator.heads.heads[name].spec.kind == "link" else "words"
+            print(f"{name}: {n} {what} of {label!r}, which the model does not know, count as missed")
     if annotator.head("category"):
         found["joint"] = joint_scores([m.document for m in task.documents], annotator, _linker(config))[0]
-    write_json(Path(config.out) / "test.json", found)
-    for part, scores in found.items():
-        for name, numbers in scores.items():
+    write_json(Path(config.out) / "test.json", _finite(found))
+    for part in [part for part in ("heads", "joint") if part in found]:
+        for name, numbers in found[part].items():
             print(f"{part:6} {name:20} " + "  ".join(f"{k} {v:.3f}" for k, v in numbers.items()))
     return found
+
+
+def _finite(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with None for what is no number: a head that was asked nothing has no score."""
+    return {k: _finite(v) if isinstance(v, Mapping) else None if v != v else v for k, v in found.items()}
 
 
 def _linker(config: Config) -> Annotator | None:

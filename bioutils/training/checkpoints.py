@@ -118,7 +118,6 @@ def load_checkpoint(
     the others keep theirs). Raises UsageError where its ``identity`` is not the ``wanted`` one, DataError where a file of it is
     damaged.
     """
-    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file, load_model
 

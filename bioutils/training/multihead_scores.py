@@ -57,7 +57,8 @@ class HeadCounts:
 def count(
     task: MultiheadTask, rows: Sequence[int], heads: HeadSet, vectors: "Sequence[torch.Tensor]"
 ) -> dict[str, HeadCounts]:
-    """What each head finds on documents. Pairs are those of marked units, the marks being gold."""
+    """What each head finds on documents. Pairs are those of marked units, the marks being gold. A label of the task that a head does
+    not know, it never finds."""
     import torch
 
     heads.eval()
@@ -71,16 +72,26 @@ def count(
                 if isinstance(head, LinkHead):
                     if len(target.units) > 1:
                         answers = head.probabilities(text[torch.as_tensor(target.units)], target) > 0.5
+                        answers = _widened(answers, len(labels))
                         found[spec.name].add(pairs_of(target.joined), pairs_of(answers), labels)
                     continue
-                answers = head.answers(head(text)) if len(text) else np.zeros_like(target)
+                answers = head.answers(head(text)) if len(text) else np.zeros_like(target)  # a text without a unit
                 if spec.kind == "multi_label":
+                    n_letters = target.shape[1] // len(labels)
+                    target, answers = (
+                        x.reshape(len(x), -1, n_letters).any(2) for x in (target, _widened(answers, target.shape[1]))
+                    )
                     found[spec.name].add(by_word(target, words), by_word(answers, words), labels)
                     continue
                 gold, named = (by_word(of_labels(a, len(labels), spec.scheme), words) for a in (target, answers))
                 found[spec.name].add(gold, named, labels)
                 found[spec.name].spans += span_counts(target, answers, labels, spec.scheme)
     return found
+
+
+def _widened(answers: np.ndarray, n: int) -> np.ndarray:
+    """Booleans with n columns in the last place: False for labels that the head does not know, which stand behind its own."""
+    return np.concatenate([answers, np.zeros((*answers.shape[:-1], n - answers.shape[-1]), dtype=bool)], -1)
 
 
 def mean_losses(

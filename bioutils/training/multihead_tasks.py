@@ -48,8 +48,8 @@ def _tells(marked: Marked, spec: HeadSpec) -> bool:
 def make_task(
     documents: Sequence[Document], specs: Sequence[HeadSpec], *, labels: Mapping[str, Sequence[str]] | None = None
 ) -> MultiheadTask:
-    """The documents as targets of heads. ``labels``: a head's, where they are not to be read from the documents: those of a model
-    that is tested.
+    """The documents as targets of heads. ``labels``: a head's, of a model that is tested; labels of the documents that are not among
+    them stand behind them, so that what the model cannot find counts as missed.
 
     A head that learns links is asked nothing of a document without any: whether there are none, or whether nobody looked for
     them, its annotation does not tell. ``MultiheadTask.not_asked`` counts these. Raises UsageError for a layer without a label,
@@ -60,7 +60,8 @@ def make_task(
     specs = [replace(s, categories=labels_in(marked, CATEGORY)) if s.marks and not s.categories else s for s in specs]
     for spec in specs:
         if spec.kind == "link":
-            labels[spec.name] = tuple(given.get(spec.name) or link_labels(marked, spec.layer))
+            known = tuple(given.get(spec.name, ()))
+            labels[spec.name] = (*known, *(x for x in link_labels(marked, spec.layer) if x not in known))
             pairs = [link_pairs(m, spec.layer, labels[spec.name], spec.categories) for m in marked]
             targets[spec.name] = [p if _tells(m, spec) else no_pairs(p) for p, m in zip(pairs, marked, strict=True)]
             if spec.name not in given and not any(pairs_of(p.joined).any() for p in targets[spec.name]):
@@ -70,7 +71,7 @@ def make_task(
                     expected(f"head {spec.name}", f"given {what}", f"none in {len(marked)}", remedy=remedy)
                 )
             continue
-        names = tuple(given.get(spec.name) or labels_in(marked, spec.layer))
+        names = labels_in(marked, spec.layer, known=given.get(spec.name, ()))
         labels[spec.name] = names
         arrays = (tag_array(m, spec.layer, names, spec.scheme) for m in marked)
         targets[spec.name] = list(arrays) if spec.kind == "multi_label" else [single(a) for a in arrays]

@@ -13,7 +13,7 @@ from bioutils.corpora.records import Document, check_documents
 from bioutils.device import autocast
 from bioutils.encoders import load_encoder, load_tokenizer
 from bioutils.errors import DataError, UsageError
-from bioutils.heads.multihead import HeadSpec
+from bioutils.heads.multihead import HeadSet, HeadSpec
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.multihead import frozen_vectors, train
 from bioutils.training.multihead_folds import (
@@ -27,7 +27,7 @@ from bioutils.training.multihead_folds import (
     unseen_labels,
 )
 from bioutils.training.multihead_scores import count, label_table, mean_losses
-from bioutils.training.multihead_tasks import make_task
+from bioutils.training.multihead_tasks import make_task, outputs
 from bioutils.training.results import save_whole
 from bioutils.unit_vectors import UnitVectors
 
@@ -259,6 +259,36 @@ def test_from_text_to_links_and_back_from_a_folder(task, documents, encoder_dir,
     assert set(scores) == {"entities", "pairs", "links"}
     assert scores["links"]["f1"] <= scores["pairs"]["f1"] or scores["pairs"]["f1"] == 0
     assert annotate([Document("e", "")], annotator) == [Document("e", "")]
+
+
+MORE = (
+    *SPECS,
+    HeadSpec(name="letters", kind="multi_label", layer="EFFECT", scheme="BIO"),
+    HeadSpec(name="split", kind="link", layer="link_same_tag_and_link_split"),
+)
+
+
+def test_labels_that_the_model_does_not_know_count_as_missed(documents, encoder_dir, vectors):
+    whole = make_task(documents, MORE)
+    rows = range(len(documents))
+    full = count(whole, rows, HeadSet(whole.specs, vectors[0].shape[1], outputs(whole)), vectors)
+    support = {n: {k: c.right + c.missed for k, c in head.labels.items()} for n, head in full.items()}
+    lost = {n: max(support[n], key=support[n].get) for n in support if n != "link"}  # the one label that link has
+    known = {n: tuple(x for x in labels if x != lost.get(n)) for n, labels in whole.labels.items()}
+    task = make_task(documents, MORE, labels=known)
+    assert task.labels == {n: (*known[n], lost[n]) if n in lost else known[n] for n in known}
+    few = replace(task, labels=known)  # a model's heads, which have outputs for the known labels alone
+    torch.manual_seed(0)
+    heads = HeadSet(few.specs, vectors[0].shape[1], outputs(few))
+    found = count(task, rows, heads, vectors)
+    for name, label in lost.items():
+        counts = found[name].labels[label]
+        assert counts.right == counts.found_wrongly == 0
+        assert counts.missed == support[name][label] > 0
+        gold = [c.total.right + c.total.missed for c in (found[name], full[name])]
+        assert gold[0] == gold[1]  # what is there is the same, whether the model knows it or not
+    alone = make_task(documents, MORE[:1], labels={"category": ("NOWHERE",)})
+    assert alone.labels["category"] == ("NOWHERE", *whole.labels["category"])
 
 
 def test_folders_that_hold_no_annotator(tmp_path, task, encoder_dir, vectors):

@@ -19,6 +19,8 @@ from bioutils.training.electra.pretrain import pretrain, rows_of_step
 
 from .conftest import write_text
 
+ROOT = Path(__file__).resolve().parents[3]
+
 
 def test_every_row_once_an_epoch():
     rows = np.concatenate([rows_of_step(step, n_rows=10, batch_size=4, seed=0) for step in range(5)])
@@ -121,28 +123,69 @@ def test_a_checkpoint_of_another_vocabulary_or_other_settings(examples, tiny, tm
 LIKE_SGD = {"epsilon": 1.0, "learning_rate": 0.5}
 
 
-def test_accumulated_batches_are_one(examples, tiny, tmp_path):
+def test_accumulated_batches_are_one(examples, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_NORM", 1e9)  # clipped, gradients of any scale are one
     settings = replace(tiny, dropout=0.0, **LIKE_SGD, steps=2)
     pretrain(examples, tmp_path / "one", settings=settings, progress=False)
     pretrain(examples, tmp_path / "four", settings=replace(settings, accumulation=4), progress=False)
     assert same(weights(tmp_path / "one"), weights(tmp_path / "four"), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_two_processes_do_what_one_does_with_all_rows(examples, tiny, tmp_path):
-    call = [
-        "pretrain", str(examples.folder), "--steps", "3", "--batch-size", "8", "--dropout", "0", "--layers", "1",
-        "--hidden-size", "64", "--embedding-size", "16", "--precision", "fp32", "--evaluate-every", "3",
-        "--epsilon", "1.0", "--learning-rate", "0.5",
+CALL = """
+import os, sys
+from bioutils.training.electra import pretrain
+from bioutils.training.electra.commands import main
+
+pretrain.MAX_NORM = float(os.environ["MAX_NORM"])
+left, step = [int(os.environ["STEPS"])], pretrain.training_step
+
+def stops(*args, **options):
+    left[0] -= 1
+    return step(*args, **options) if left[0] >= 0 else os._exit(3)
+
+pretrain.training_step = stops
+sys.exit(main())
+"""
+
+
+def launched(folder, *call, processes=1, steps=99, max_norm=1e9) -> int:
+    """The exit code of the command in processes of its own; after ``steps`` they fall dead."""
+    (folder / "call.py").write_text(CALL)
+    many = ["-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--standalone"] if processes > 1 else []
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "MAX_NORM": str(max_norm), "STEPS": str(steps),
+    }  # fmt: skip
+    command = [sys.executable, *many, str(folder / "call.py"), *map(str, call)]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 or steps < 99, done.stderr[-3000:]
+    return done.returncode
+
+
+def narrow(examples):
+    return [
+        "pretrain", examples.folder, "--batch-size", "8", "--layers", "1", "--hidden-size", "64", "--embedding-size", "16",
+        "--precision", "fp32",
     ]  # fmt: skip
-    launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone", "-m"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    for name, before in (("one", ["-m"]), ("two", launch)):
-        command = [sys.executable, *before, "bioutils.training.electra", *call, "--out", str(tmp_path / name)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does_with_all_rows(examples, tmp_path):
+    call = [*narrow(examples), "--steps", "3", "--dropout", "0", "--epsilon", "1.0", "--learning-rate", "0.5"]
+    for name, processes in (("one", 1), ("two", 2)):
+        launched(tmp_path, *call, "--out", tmp_path / name, processes=processes)
     assert read_json(tmp_path / "two" / "model" / "bioutils.json")["machine"].startswith("2 ×")
     assert same(weights(tmp_path / "one"), weights(tmp_path / "two"), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_each_with_its_own_dropout(examples, tmp_path):
+    call = [*narrow(examples), "--steps", "4", "--dropout", "0.5", "--evaluate-every", "2"]
+    launched(tmp_path, *call, "--out", tmp_path / "whole", processes=2, max_norm=1.0)
+    assert launched(tmp_path, *call, "--out", tmp_path / "cut", processes=2, max_norm=1.0, steps=3)
+    states = load_file(tmp_path / "cut" / "checkpoints" / "last" / "optimizer.safetensors")["random"]
+    assert not torch.equal(states[0], states[1])
+    launched(tmp_path, *call, "--out", tmp_path / "cut", "--resume", processes=2, max_norm=1.0)
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
 
 
 def test_batches_that_do_not_divide_and_rows_too_long(examples, tiny, tmp_path):
