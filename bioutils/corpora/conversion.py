@@ -17,7 +17,7 @@ from bioutils.corpora import find_root
 from bioutils.corpora.archives import inside, names_in
 from bioutils.corpora.bioc import read_bioc, write_bioc
 from bioutils.corpora.brat import ANNOTATIONS, LINE_BREAK, read_brat, write_brat
-from bioutils.corpora.mae import OWN, read_mae, write_mae
+from bioutils.corpora.mae import OWN, TASK, read_mae, write_mae
 from bioutils.corpora.records import Document, Link, Remark, pmid, read_jsonl, write_jsonl
 from bioutils.corpora.word_json import Category, read_words, write_words
 from bioutils.errors import UsageError, expected
@@ -95,7 +95,8 @@ def write(
     if kind not in FORMATS:
         raise UsageError(expected("format", "a known one", kind, available=FORMATS))
     check_unharmed([out], [], overwrite=overwrite)
-    documents = [replace(d, task=task) if task else d for d in documents]
+    has_place = kind in ("mae", "bioc", "jsonl")
+    documents = [replace(d, task="" if task == TASK else task) if task and has_place else d for d in documents]
     if FORMATS[kind]:
         if out.suffix != FORMATS[kind]:
             raise UsageError(expected("output", f"a file that ends in {FORMATS[kind]}", out.name))

@@ -29,7 +29,7 @@ from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import atomic_writer
 
 OWN = ("id", "spans", "text")  # attributes that every tag has; the others are values
-TASK = "Annotation"  # the root element of documents that name no task
+TASK = "Annotation"  # the root element of documents that name no task, and so none where it is read
 # Line ends and tabs of a value are written as references: as such a reader takes them for blanks.
 ESCAPED = {'"': "&quot;", "'": "&apos;", "\n": "&#10;", "\t": "&#9;", "\r": "&#13;"}
 PIECE = re.compile(r"(\d+)~(\d+)")
@@ -55,11 +55,12 @@ def read_mae(
     )
     for name, content in files:
         document = parse(content, name=Path(name).stem, group=group, path=source / name)
-        if task and document.task != task:
+        found = document.task or TASK
+        if task and found != task:
             raise DataError(
-                f"The task is {document.task!r}, not {task!r} as elsewhere. Give files of one task.", path=source / name
+                f"The task is {found!r}, not {task!r} as elsewhere. Give files of one task.", path=source / name
             )
-        task = document.task
+        task = found
         documents.append(document)
     return check_documents(documents, source=source)
 
@@ -118,7 +119,9 @@ def parse(content: bytes, *, name: str, group: Callable[[str], str] = pmid, path
             )  # fmt: skip
         # A slot may be empty: nothing is named there.
         links.append(Link(fields["id"], element.tag, tuple((role, target) for role, target in slots if target)))
-    return Document(name, words, tuple(spans), (), tuple(links), tuple(remarks), group(name), root.tag)
+    return Document(
+        name, words, tuple(spans), (), tuple(links), tuple(remarks), group(name), "" if root.tag == TASK else root.tag
+    )
 
 
 def _line(content: bytes, pattern: bytes, *names: str) -> int | None:

@@ -125,6 +125,8 @@ def test_the_task_comes_back_or_is_counted(kind, tmp_path):
     assert "<Drugs>" in (tmp_path / "again" / "a.xml").read_text() or not has_place
     write(documents, tmp_path / "named", kind="mae", task="Other")
     assert "<Other>" in (tmp_path / "named" / "a.xml").read_text()
+    write(documents, tmp_path / "none.jsonl", kind="jsonl", task="Annotation")
+    assert read(tmp_path / "none.jsonl")[0].task == ""
 
 
 def test_nothing_is_overwritten_or_guessed(tmp_path):
