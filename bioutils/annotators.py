@@ -31,7 +31,10 @@ CHUNK = 64  # texts whose vectors are held at once
 
 @dataclass(frozen=True)
 class Annotator:
-    """Heads on an encoder, each label head's labels (without letters), and what links call each category."""
+    """Heads on an encoder, each label head's labels (without letters), and what links call each category.
+
+    ``groups``: the abstracts that it was trained on, by which a test tells that it is none; empty where that is not known.
+    """
 
     heads: HeadSet
     encoder: "nn.Module"
@@ -40,6 +43,7 @@ class Annotator:
     roles: Mapping[str, str]
     attributes: Mapping[str, str]  # category → the attribute that holds its value
     max_length: int = 512
+    groups: tuple[str, ...] = ()
 
     def vectors(self, documents: Sequence[Marked]) -> "list[torch.Tensor]":
         """The units' vectors of each document."""
@@ -205,7 +209,8 @@ def annotator_facts(annotator: Annotator, *, encoder: str) -> dict[str, Any]:
     """What the folder's notes must hold for ``load_annotator``."""
     return {
         "encoder": encoder, "max_length": annotator.max_length, "labels": {k: list(v) for k, v in annotator.labels.items()},
-        "roles": dict(annotator.roles), "attributes": dict(annotator.attributes), **annotator.heads.facts(),
+        "roles": dict(annotator.roles), "attributes": dict(annotator.attributes), "groups": list(annotator.groups),
+        **annotator.heads.facts(),
     }  # fmt: skip
 
 
@@ -225,7 +230,13 @@ def load_annotator(folder: Path | str) -> Annotator:
         )
         heads.load_state_dict(load_file(folder / HEADS))
         source = str(folder / OWN_ENCODER) if (folder / OWN_ENCODER).is_dir() else notes["encoder"]
-        found = (notes["labels"], notes["roles"], notes["attributes"], notes["max_length"])
+        found = (
+            notes["labels"],
+            notes["roles"],
+            notes["attributes"],
+            notes["max_length"],
+            tuple(notes.get("groups", ())),
+        )
     except (KeyError, TypeError, SafetensorError, RuntimeError) as error:
         raise DataError(f"The heads cannot be used ({error}). Train them again.", path=folder / HEADS) from None
     return Annotator(heads.eval(), load_encoder(source), load_tokenizer(source), *found)

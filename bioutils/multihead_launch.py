@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from bioutils.training.multihead_tasks import make_task
 from bioutils.training.results import save_whole
 
 HERE = Path("outputs") / RECORDS
+SHOWN = 5  # abstracts named in an error; all are counted
 
 
 def documents_of(data: Data) -> list[Document]:
@@ -102,7 +103,14 @@ def run_test(config: Config) -> dict[str, Any]:
     """The saved model on other annotated documents: each head, and tags and links together."""
     if config.test is None:
         raise UsageError("To test, the file needs test.")
-    annotator, documents = load_annotator(Path(config.out) / "model"), documents_of(config.test)
+    annotator, linker, documents = (
+        load_annotator(Path(config.out) / "model"),
+        _linker(config),
+        documents_of(config.test),
+    )
+    for name, model in (("the model", annotator), ("deploy.linker", linker)):
+        if model is not None and not config.test.known:
+            check_new(documents, model, name)
     specs = [head.spec for head in annotator.heads.heads.values()]
     task = make_task(documents, specs, labels=annotator.labels)
     vectors = annotator.vectors(task.documents)
@@ -113,14 +121,27 @@ def run_test(config: Config) -> dict[str, Any]:
         for label in task.labels[name][len(annotator.labels[name]) :]:
             found["unknown"][f"{name}: {label}"] = n = head.labels[label].missed if label in head.labels else 0
             what = "pairs" if annotator.heads.heads[name].spec.kind == "link" else "words"
-            print(f"{name}: {n} {what} of {label!r}, which the model does not know, count as missed")
+            print(f"{name}: missed {n} {what} of {label!r}, a label that the model does not know")
     if annotator.head("category"):
-        found["joint"] = joint_scores([m.document for m in task.documents], annotator, _linker(config))[0]
+        found["joint"] = joint_scores([m.document for m in task.documents], annotator, linker)[0]
     write_json(Path(config.out) / "test.json", _finite(found))
     for part in [part for part in ("heads", "joint") if part in found]:
         for name, numbers in found[part].items():
             print(f"{part:6} {name:20} " + "  ".join(f"{k} {v:.3f}" for k, v in numbers.items()))
     return found
+
+
+def check_new(documents: Sequence[Document], annotator: Annotator, name: str) -> None:
+    """Makes sure that no document is of an abstract that the annotator was trained on. Raises UsageError that names some."""
+    if not annotator.groups:
+        print(f"{name} was saved without the names of its training abstracts: whether these are others is not known")
+    there = {document.group or document.id for document in documents}
+    if known := sorted(there & set(annotator.groups)):
+        some = ", ".join(known[:SHOWN]) + (", …" if len(known) > SHOWN else "")
+        raise UsageError(
+            f"Expected test to hold abstracts that {name} was not trained on, found {len(known)} of {len(there)} that it was "
+            f"({some}). Give others, or set test.known: true where this is meant."
+        )
 
 
 def _finite(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,7 +150,10 @@ def _finite(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _linker(config: Config) -> Annotator | None:
-    return load_annotator(config.deploy.linker) if config.deploy and config.deploy.linker else None
+    if not (config.deploy and config.deploy.linker):
+        return None
+    folder = Path(config.deploy.linker)
+    return load_annotator(folder / "model" if (folder / "model").is_dir() else folder)
 
 
 def run_deploy(config: Config, *, overwrite: bool = False) -> Path:

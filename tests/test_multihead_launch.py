@@ -1,5 +1,7 @@
 import json
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import yaml
 from bioutils.annotators import load_annotator
 from bioutils.corpora import project_data
 from bioutils.corpora.conversion import read
+from bioutils.corpora.records import Document, Remark, Span, write_jsonl
 from bioutils.multihead_launch import main
 from bioutils.training.multihead_config import EXAMPLE, from_mapping
 
@@ -27,7 +30,7 @@ def config(encoder_dir, tmp_path_factory):
         "data": {"source": str(SAMPLE / "mae" / "bo")},
         "model": {"encoder": str(encoder_dir), "heads": heads},
         "training": {"epochs": 2, "folds": 2, "max_length": 64, "learning_rate": 0.005, "precision": "fp32"},
-        "test": {"source": str(SAMPLE / "mae" / "bo")},
+        "test": {"source": str(SAMPLE / "mae" / "bo"), "known": True},
         "deploy": {"inputs": [str(folder / "text.jsonl")], "out": str(folder / "tagged.html")},
     }
     (folder / "text.jsonl").write_text(
@@ -68,6 +71,68 @@ def test_train_test_deploy(config, capsys, monkeypatch):
     assert "<b>" not in html
     assert main([path, "--mode", "deploy"]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_test_on_training_abstracts_is_refused(config, tmp_path, monkeypatch, capsys):
+    folder, content = config
+    monkeypatch.chdir(tmp_path)
+    if not (folder / "tags" / "model").is_dir():
+        assert main([str(folder / "config.yaml")]) == 0
+    documents = read(SAMPLE / "mae" / "bo")
+    groups = sorted({d.group for d in documents})
+    assert json.loads((folder / "tags" / "model" / "bioutils.json").read_text())["groups"] == groups
+    new = [replace(d, group="", id=f"new-{i}") for i, d in enumerate(documents[:3])]
+    for source, deploy, message in (
+        ([*new, documents[0]], {}, f"the model was not trained on, found 1 of 4 that it was ({documents[0].group})."),
+        (documents, {}, f"found {len(groups)} of {len(groups)} that it was ({', '.join(groups[:5])}, …). Give others"),
+        (new, {}, ""),
+    ):
+        write_jsonl(source, tmp_path / "new.jsonl")
+        changed = content | {"test": {"source": str(tmp_path / "new.jsonl")}} | deploy
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(changed))
+        capsys.readouterr()
+        assert main([str(tmp_path / "c.yaml"), "--mode", "test"]) == (2 if message else 0)
+        assert message in capsys.readouterr().err
+
+
+def test_links_of_another_model_are_tested_on_new_abstracts_too(config, tmp_path, monkeypatch, capsys):
+    folder, content = config
+    monkeypatch.chdir(tmp_path)
+    if not (folder / "tags" / "model").is_dir():
+        assert main([str(folder / "config.yaml")]) == 0
+    shutil.copytree(folder / "tags" / "model", tmp_path / "old" / "model")
+    notes = json.loads((tmp_path / "old" / "model" / "bioutils.json").read_text())
+    (tmp_path / "old" / "model" / "bioutils.json").write_text(json.dumps(notes | {"groups": []}))
+    deploy = content["deploy"] | {"linker": str(folder / "tags")}  # the run's folder does, as the help shows it
+    changed = content | {"out": str(tmp_path / "old"), "test": {"source": str(SAMPLE / "mae" / "bo")}, "deploy": deploy}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(changed))
+    capsys.readouterr()
+    assert main([str(tmp_path / "c.yaml"), "--mode", "test"]) == 2
+    shown = capsys.readouterr()
+    assert "the model was saved without the names of its training abstracts" in shown.out
+    assert "abstracts that deploy.linker was not trained on" in shown.err
+
+
+def test_a_label_that_the_model_does_not_know_is_missed_and_told(config, tmp_path, monkeypatch, capsys):
+    folder, content = config
+    monkeypatch.chdir(tmp_path)
+    if not (folder / "tags" / "model").is_dir():
+        assert main([str(folder / "config.yaml")]) == 0
+    shutil.copytree(folder / "tags" / "model", tmp_path / "copy" / "model")
+    text = "Loss of p53 slows growth"
+    spans = (Span("A", "ODD", ((0, 11),), "Loss of p53"), Span("B", "EFFECT", ((12, 17),), "slows"))
+    write_jsonl([Document("new", text, spans, remarks=(Remark("R", "effect", "B", "odd"),))], tmp_path / "new.jsonl")
+    changed = content | {"out": str(tmp_path / "copy"), "test": {"source": str(tmp_path / "new.jsonl")}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(changed))
+    capsys.readouterr()
+    assert main([str(tmp_path / "c.yaml"), "--mode", "test"]) == 0
+    shown = capsys.readouterr().out
+    assert "category: missed 3 words of 'ODD', a label that the model does not know" in shown
+    assert "effect: missed 1 words of 'odd'" in shown
+    found = json.loads((tmp_path / "copy" / "test.json").read_text())
+    assert found["unknown"] == {"category: ODD": 3, "effect: odd": 1}
+    assert found["heads"]["effect"]["recall"] == 0  # earlier there was nothing to miss
+    assert found["heads"]["link"]["f1"] is None  # no link, no question
 
 
 @pytest.mark.parametrize("kind", ["mae", "brat"])

@@ -37,7 +37,8 @@ FINE_TUNED = TrainingSettings(epochs=12, learning_rate=2e-4, batch_size=4, max_l
 class Trained:
     """Heads with the weights of their best epoch, the encoder they stand on (None where it is frozen), and the course.
 
-    ``history``: a row an epoch, part and head, losses in nats; ``labels``: a row a part, head and label at the best epoch.
+    ``history``: a row an epoch, part and head, losses in nats; ``labels``: a row a part, head and label at the best epoch;
+    ``groups``: the abstracts that it learned from or whose scores chose the epoch.
     """
 
     heads: HeadSet
@@ -46,6 +47,7 @@ class Trained:
     labels: "pd.DataFrame"
     best_epoch: int
     seconds: float
+    groups: tuple[str, ...]
 
 
 def train(
@@ -135,7 +137,9 @@ def train(
     _, epoch, weights, counts = best
     whole.load_state_dict(weights)
     labels = pd.concat([label_table(found).assign(part=part) for part, found in counts.items()], ignore_index=True)
-    return Trained(heads.eval(), body, pd.DataFrame(history), labels, epoch, time.perf_counter() - started)
+    seconds, used = time.perf_counter() - started, [*rows, *(() if last else validation)]
+    groups = tuple(sorted(set(task.groups[used].tolist())))
+    return Trained(heads.eval(), body, pd.DataFrame(history), labels, epoch, seconds, groups)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ EXAMPLE = """example of CONFIG:
     final: true                    # train on all at the end
   test:
     source: more/annotations       # for --mode test
+    known: false                   # true: abstracts that the model was trained on are meant to be among them
   deploy:
     inputs: [abstracts.xml]        # for --mode deploy
     out: tagged.html               # or .jsonl, .json (BioC), a folder with to: brat or to: mae
@@ -57,6 +58,13 @@ class Data:
     source: str
     categories: str = ""  # tag-category file, for names in word JSON
     linked_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewData(Data):
+    """Annotated documents to test on."""
+
+    known: bool = False  # whether they may be of abstracts that the model was trained on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +123,7 @@ class Config:
     model: Model | None = None
     training: TrainingSettings = FROZEN
     folds: Folds = field(default_factory=Folds)
-    test: Data | None = None
+    test: NewData | None = None
     deploy: Deploy | None = None
     analyse: Analyse | None = None
 
@@ -135,7 +143,7 @@ def from_mapping(raw: Mapping[str, Any]) -> Config:
     if not isinstance(raw.get("out"), str) or not raw["out"]:
         raise UsageError(expected("out", "a folder for the run", raw.get("out")))
     found: dict[str, Any] = {"out": raw["out"]}
-    for name, kind in (("data", Data), ("test", Data), ("deploy", Deploy), ("analyse", Analyse)):
+    for name, kind in (("data", Data), ("test", NewData), ("deploy", Deploy), ("analyse", Analyse)):
         if name in raw:
             found[name] = _filled(name, kind, raw[name])
     if "model" in raw:

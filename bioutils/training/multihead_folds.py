@@ -184,6 +184,7 @@ def as_annotator(task: MultiheadTask, done: Trained, *, encoder: str, max_length
         roles_in(documents),
         attributes_in(documents),
         max_length,
+        done.groups,
     )
 
 

@@ -48,8 +48,8 @@ def _tells(marked: Marked, spec: HeadSpec) -> bool:
 def make_task(
     documents: Sequence[Document], specs: Sequence[HeadSpec], *, labels: Mapping[str, Sequence[str]] | None = None
 ) -> MultiheadTask:
-    """The documents as targets of heads. ``labels``: a head's, of a model that is tested; labels of the documents that are not among
-    them stand behind them, so that what the model cannot find counts as missed.
+    """The documents as targets of heads. ``labels``: a head's, of a model that is tested; labels of the documents that are not
+    among them stand behind them, so that what the model cannot find counts as missed.
 
     A head that learns links is asked nothing of a document without any: whether there are none, or whether nobody looked for
     them, its annotation does not tell. ``MultiheadTask.not_asked`` counts these. Raises UsageError for a layer without a label,
