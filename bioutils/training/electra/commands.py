@@ -145,7 +145,8 @@ def run_pretrain(call: argparse.Namespace) -> None:
     if result.found:
         print(f"{call.out} was finished before with these settings: nothing was trained.")
     if len(result.history):  # the first process alone looks at held-back text
-        print("\n".join(f"{name:>22} {value:,.4g}" for name, value in result.history.iloc[-1].items()))
+        # Of a warm start and of detection, what the last steps had not is no number.
+        print("\n".join(f"{name:>22} {value:,.4g}" for name, value in result.history.iloc[-1].dropna().items()))
         print(result.model_dir)
 
 

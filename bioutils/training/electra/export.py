@@ -1,5 +1,6 @@
 """A run's discriminator as an encoder to use and to give away: small, with a card that says what it is and is not."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from bioutils.training.electra.vocabulary import save_tokenizer
 
 CARD = "README.md"
 COLUMNS = ("corpus", "metric", "encoder", "trials", "mean", "lowest", "highest")
+NOTES = ("settings", "examples", "tokens", "seconds", "scores", "machine")  # which the card tells
 FINE_TUNING_DROPOUT = 0.1
 
 
@@ -37,6 +39,8 @@ def export(
         raise UsageError(f"{run} holds no finished pre-training. Finish it: … pretrain EXAMPLES --out {run} --resume.")
     check_folder(out, [run], mark=SIDECAR, holds="a model", overwrite=overwrite)
     facts = {"text": "", "licence": "not stated", "command": ""} | read_json(run / "model" / SIDECAR) | (notes or {})
+    if missing := [name for name in NOTES if name not in facts]:
+        raise DataError(f"Not the notes of a pre-training: no {', '.join(missing)}.", path=run / "model" / SIDECAR)
     facts |= downstream(scores) if scores else {"encoders": [], "downstream": []}
     networks = {".": (ElectraForPreTraining, "model")}
     if generator:
@@ -70,5 +74,7 @@ def downstream(path: Path) -> dict[str, Any]:
 
 def write_card(folder: Path, facts: dict[str, Any], *, name: str) -> None:
     """The card, in Markdown, from the notes."""
+    if facts["scores"].get("detection_auc") is None:  # one class: nothing was replaced
+        facts = facts | {"scores": facts["scores"] | {"detection_auc": math.nan}}
     weights = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
     (folder / CARD).write_text(render("electra.md.j2", megabytes=weights / 1e6, name=name, **facts), encoding="utf-8")

@@ -1,74 +1,35 @@
 """The pre-training loop: rows, masks and schedule follow from the step's number alone, so it goes on as if never stopped."""
 
 import json
+import math
 import platform
 import shutil
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bioutils.device import autocast, keep_freed_memory
-from bioutils.errors import UsageError, expected
+from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.files import atomic_writer
 from bioutils.training.checkpoints import load_checkpoint, random_state, save_checkpoint
-from bioutils.training.electra.objective import Electra, Masked, Step, mask_rows
+from bioutils.training.electra.objective import Electra, Masked, Step
+from bioutils.training.electra.rows import Masker, on_device, rows_of_step
 from bioutils.training.electra.run_folder import Pretraining, RunFolder, history_table
 from bioutils.training.electra.settings import ElectraSettings
 from bioutils.training.electra.shards import Examples
 from bioutils.training.electra.start import set_start
+from bioutils.training.electra.validation import evaluate
 from bioutils.training.loop import MAX_NORM
 from bioutils.training.optimizers import make_optimizer
 from bioutils.training.results import save_whole
 
 if TYPE_CHECKING:
     import torch
-
-VALIDATION_ROWS = 512  # 65,000 tokens, 9,000 of them masked: an accuracy to within one point
-
-
-def rows_of_step(step: int, *, n_rows: int, batch_size: int, seed: int) -> np.ndarray:
-    """The row numbers of a step (from 0): epoch after epoch all rows in a new order, batches running on from one to the next."""
-    places = np.arange(step * batch_size, (step + 1) * batch_size)
-    epochs = places // n_rows
-    return np.array([_order(int(epoch), n_rows, seed)[p % n_rows] for epoch, p in zip(epochs, places, strict=True)])
-
-
-@lru_cache(maxsize=2)  # a batch may run on into the next epoch
-def _order(epoch: int, n_rows: int, seed: int) -> np.ndarray:
-    return np.random.default_rng((seed, epoch)).permutation(n_rows)
-
-
-class Masker:
-    """Rows of a part, masked as a step asks for."""
-
-    def __init__(self, examples: Examples, settings: ElectraSettings):
-        tokenizer = examples.tokenizer()
-        self.examples, self.settings, self.mask_id = examples, settings, tokenizer.mask_token_id
-        ids = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id)
-        self.special = np.array(ids)
-
-    def __call__(self, part: str, rows: np.ndarray, seed: tuple[int, ...], *, piece: int = 0) -> Masked:
-        """The rows of these numbers, masked; with ``piece`` cut into so many rows of that many tokens, a rest left out."""
-        s, ids = self.settings, self.examples.rows(part, rows)
-        if 0 < piece < ids.shape[1]:
-            ids = ids[:, : ids.shape[1] // piece * piece].reshape(-1, piece)
-        return mask_rows(
-            ids, self.special, mask_id=self.mask_id, mask_share=s.mask_share,
-            mask_token=s.mask_token, seed=seed,
-        )  # fmt: skip
-
-
-def on_device(masked: Masked, rows: slice, device: "torch.device") -> "dict[str, torch.Tensor]":
-    """Some of the rows as the model's inputs."""
-    import torch
-
-    return {name: torch.from_numpy(values[rows]).to(device) for name, values in masked._asdict().items()}
 
 
 def training_step(
@@ -104,41 +65,6 @@ def training_step(
     scheduler.step()
     losses = accelerator.reduce(losses, reduction="sum").tolist()
     return {"generator_loss": losses[0], "filling_loss" if warm else "detection_loss": losses[1]}
-
-
-def evaluate(model: Electra, masker: Masker, *, batch_size: int = 32) -> dict[str, float]:
-    """Scores on the held-back rows, masked always alike: losses (nats), what the generator fills in rightly, and how well the
-    discriminator tells replaced tokens from others, beside the share that is replaced (``base_rate``): who calls all original is
-    right on all but these. AUC is over real tokens alone."""
-    import torch
-    from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
-
-    n_rows = min(VALIDATION_ROWS, masker.examples.facts["validation_rows"])
-    masked = masker("validation", np.arange(n_rows), (masker.settings.seed, 2**32 - 1))
-    device = next(model.parameters()).device
-    model.eval()
-    sums, right, scores, replaced = np.zeros(2), 0, [], []
-    with torch.no_grad(), autocast(masker.settings.bf16):
-        for start in range(0, n_rows, batch_size):
-            inputs = on_device(masked, slice(start, start + batch_size), device)
-            step = model(**inputs)
-            sums += (float(step.generator_loss), float(step.detection_loss))
-            right += int((step.generator_logits.argmax(-1) == inputs["original"][inputs["chosen"]]).sum())
-            scores.append(step.scores[step.real].float().cpu().numpy())
-            replaced.append(step.replaced[step.real].cpu().numpy())
-    scores, replaced = np.concatenate(scores), np.concatenate(replaced)
-    n_chosen = int(masked.chosen.sum())
-    precision, recall, _, _ = precision_recall_fscore_support(replaced, scores > 0, average="binary", zero_division=0)
-    return {
-        "generator_loss": sums[0] / n_chosen,
-        "generator_accuracy": right / n_chosen,
-        "detection_loss": sums[1] / len(scores),
-        "detection_auc": float(roc_auc_score(replaced, scores)),
-        "detection_accuracy": float(((scores > 0) == replaced).mean()),
-        "detection_precision": float(precision),
-        "detection_recall": float(recall),
-        "base_rate": float(replaced.mean()),
-    }
 
 
 def pretrain(
@@ -208,7 +134,9 @@ def pretrain(
             rows = rows_of_step(step, n_rows=n_rows, batch_size=settings.batch_size, seed=settings.seed)
             piece = settings.piece(step)
             masked, warm = masker("train", rows, (settings.seed, step), piece=piece), piece > 0
+            rate = max(scheduler.get_last_lr())
             window.append(training_step(model, masked, optimizer, scheduler, accelerator=accelerator, warm=warm))
+            check_finite(window[-1], f"in step {step + 1}", rate)
             bar.set_postfix({k: f"{v:.3f}" for k, v in window[-1].items()}, refresh=False)
             bar.update()
             if (step + 1) % evaluate_every and step + 1 < settings.steps:
@@ -222,12 +150,13 @@ def pretrain(
             if accelerator.is_main_process:
                 seconds = before + time.perf_counter() - started
                 scores = evaluate(electra, masker)
+                check_finite(scores, f"on held-back text after step {step + 1}", rate)
                 tokens = (step + 1) * settings.batch_size * length
                 history.append({"step": step + 1, "tokens": tokens, "seconds": round(seconds, 1), **means, **scores})
                 done = {"identity": wanted, "step": step + 1, "history": history, "seconds": seconds}
                 save_checkpoint(folder.checkpoints / "last", electra, optimizer, scheduler, done, random=random)
                 with atomic_writer(folder.history) as stream:
-                    stream.writelines(json.dumps(row) + "\n" for row in history)
+                    stream.writelines(json.dumps(row, allow_nan=False) + "\n" for row in history)
             accelerator.wait_for_everyone()
     result = Pretraining(
         folder.model, folder.generator, history_table(history), settings.steps * settings.batch_size * length,
@@ -242,6 +171,15 @@ def pretrain(
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
     accelerator.wait_for_everyone()
     return result
+
+
+def check_finite(scores: dict[str, float | None], when: str, rate: float) -> None:
+    """Raises BioutilsError for a loss that is no number: nothing that follows would be one, and no weight is worth keeping."""
+    if wrong := [f"{name} {value}" for name, value in scores.items() if value is not None and not math.isfinite(value)]:
+        raise BioutilsError(
+            f"The loss is not finite {when}, at a learning rate of {rate:.3g}: {', '.join(wrong)}. "
+            "Take a lower --learning-rate, a larger --epsilon or --precision fp32; what was saved before stays."
+        )
 
 
 def gathered(state: "dict[str, torch.Tensor]", accelerator: Any) -> "dict[str, torch.Tensor]":

@@ -11,10 +11,12 @@ import torch
 from safetensors.torch import load_file
 
 from bioutils.encoders import load_classifier, load_encoder, load_token_classifier, load_tokenizer
-from bioutils.errors import UsageError
+from bioutils.errors import BioutilsError, UsageError
 from bioutils.files import read_json
+from bioutils.training.electra import objective
 from bioutils.training.electra import pretrain as module
 from bioutils.training.electra.commands import main
+from bioutils.training.electra.export import export
 from bioutils.training.electra.pretrain import pretrain, rows_of_step
 
 from .conftest import write_text
@@ -186,6 +188,60 @@ def test_two_processes_go_on_each_with_its_own_dropout(examples, tmp_path):
     assert not torch.equal(states[0], states[1])
     launched(tmp_path, *call, "--out", tmp_path / "cut", "--resume", processes=2, max_norm=1.0)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+
+
+@pytest.mark.parametrize(("steps", "when"), [(4, "in step 3"), (2, "on held-back text after step 2")])
+def test_a_loss_that_is_no_number_ends_training(examples, tiny, tmp_path, monkeypatch, steps, when):
+    original, calls = module.training_step, []
+
+    def spoils(model, *args, **options):
+        found = original(model, *args, **options)
+        calls.append(1)
+        if len(calls) == 2:
+            model.discriminator.discriminator_predictions.dense.bias.data[0] = torch.nan
+        return found
+
+    monkeypatch.setattr(module, "training_step", spoils)
+    settings = replace(tiny, steps=steps, warmup=0.0)
+    rate = 5e-4  # of the fourth, or the second, step on its way down to 0
+    with pytest.raises(
+        BioutilsError, match=rf"not finite {when}, at a learning rate of {rate:.3g}: detection_loss nan"
+    ):
+        pretrain(examples, tmp_path, settings=settings, evaluate_every=steps, progress=False)
+    assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "pretrain.jsonl").exists()
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_an_auc_of_one_class_is_none(examples, tiny, tmp_path, monkeypatch):
+    # The generator's choice is always the original, so nothing is replaced.
+    forward = objective.Electra.forward
+
+    def faultless(self, input_ids, chosen, draw, original, warm=False):
+        with monkeypatch.context() as patch:
+            patch.setattr(objective, "sample", lambda logits, draw: original[chosen])
+            return forward(self, input_ids, chosen, draw, original, warm)
+
+    monkeypatch.setattr(objective.Electra, "forward", faultless)
+    result = pretrain(examples, tmp_path / "run", settings=replace(tiny, steps=1), progress=False)
+    line = (tmp_path / "run" / "pretrain.jsonl").read_text()
+    row = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert (row["detection_auc"], row["base_rate"], row["detection_recall"]) == (None, 0.0, 0.0)
+    assert result.history["detection_auc"].dtype == float
+    assert result.history["detection_auc"].isna().all()
+    assert pretrain(examples, tmp_path / "run", settings=replace(tiny, steps=1), resume=True).history.equals(
+        result.history
+    )
+    assert "where 0.0 % are replaced" in (export(tmp_path / "run", tmp_path / "e") / "README.md").read_text()
+
+
+def test_what_the_last_steps_had_not_is_not_printed(examples, tmp_path, capsys):
+    call = [*map(str, narrow(examples)), "--steps", "4", "--warm-start", "0.5", "--evaluate-every", "2"]
+    assert main([*call, "--out", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    assert "train_detection_loss" in out
+    assert "filling" not in out
+    assert "nan" not in out
 
 
 def test_batches_that_do_not_divide_and_rows_too_long(examples, tiny, tmp_path):
