@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bioutils.corpora.records import Document, Span
+from bioutils.corpora.records import Document, Link, Span, one_task
 from bioutils.corpora.units import UNIT
 from bioutils.errors import DataError, UsageError, expected
 
@@ -40,11 +40,16 @@ class Copies:
 
 
 def align(copies: Mapping[str, Iterable[Document]]) -> Copies:
-    """The texts (by ``group``) that every annotator has. Raises UsageError for fewer than two annotators or no common text, and
-    DataError where copies of a text differ: offsets would mean different words."""
+    """The texts (by ``group``) that every annotator has.
+
+    Raises UsageError for fewer than two annotators, no common text, and documents of several tasks (``records.one_task``);
+    DataError where an annotator has two copies of a text, and where copies of a text differ: offsets would mean different words.
+    """
     if len(copies) < 2:
         raise UsageError(expected("annotators", "two or more", list(copies)))
-    by_group = {name: {d.group or d.id: d for d in documents} for name, documents in copies.items()}
+    copies = {name: list(documents) for name, documents in copies.items()}
+    one_task(copies)
+    by_group = {name: _by_text(name, documents) for name, documents in copies.items()}
     common = sorted(set.intersection(*(set(found) for found in by_group.values())))
     if not common:
         examples = {name: sorted(found)[:3] for name, found in by_group.items()}
@@ -56,6 +61,35 @@ def align(copies: Mapping[str, Iterable[Document]]) -> Copies:
             f"The annotators' texts differ in {len(different)} of {len(common)}: {different[:5]}. Compare copies of one text."
         )
     return Copies(tuple(copies), rows, {name: len(found) - len(common) for name, found in by_group.items()})
+
+
+def _by_text(annotator: str, documents: Iterable[Document]) -> dict[str, Document]:
+    found: dict[str, Document] = {}
+    for document in documents:
+        text = document.group or document.id
+        if text in found:
+            twice = f"{found[text].id} and {document.id}"
+            raise DataError(f"Expected {annotator} to have one copy of the text {text}, found {twice}. Leave one out.")
+        found[text] = document
+    return found
+
+
+def not_used_by_all(copies: Copies) -> dict[str, tuple[str, ...]]:
+    """Category or ``CATEGORY.attribute`` → the annotators who use it, where some do not: of these, no score can be above 0."""
+    users: dict[tuple[str, str], set[str]] = {}
+    for row in copies.documents:
+        for annotator, document in zip(copies.annotators, row, strict=True):
+            labels = labels_of(document)
+            for span in document.spans:
+                for attribute in ("", *(name for name, _ in labels[span.id])):
+                    users.setdefault((span.type, attribute), set()).add(annotator)
+    found, n = {}, len(copies.annotators)
+    for (category, attribute), by in sorted(users.items()):
+        # Of a category that not all use, the attributes need no mention.
+        if len(by) < n and (not attribute or len(users[category, ""]) == n):
+            name = f"{category}.{attribute}" if attribute else category
+            found[name] = tuple(a for a in copies.annotators if a in by)
+    return found
 
 
 def labels_of(document: Document) -> dict[str, tuple[tuple[str, str], ...]]:
@@ -84,16 +118,24 @@ def _shares(one: Span, other: Span) -> bool:
 
 
 def _exact(one: Document, other: Document, category: str) -> list[tuple[Span, Span]]:
-    """The pairs of spans with one category and the same places, each span in one pair."""
-    left: dict[tuple, list[Span]] = {}
+    """The pairs of spans with one category and the same places, each span in one pair, those with equal labels first."""
+    labels, left = (labels_of(one), labels_of(other)), {}
     for span in other.spans:
-        left.setdefault((span.type, tuple(sorted(span.pieces))), []).append(span)
-    pairs = []
-    for span in one.spans:
-        found = left.get((span.type, tuple(sorted(span.pieces))), [])
-        if found and category in (ALL, span.type):
-            pairs.append((span, found.pop(0)))
-    return pairs
+        left.setdefault(_place(span), []).append(span)
+    pairs: dict[str, tuple[Span, Span]] = {}
+    for equal in (True, False):
+        for span in _of(one, category):
+            there = left.get(_place(span), []) if span.id not in pairs else []
+            found = next((s for s in there if not equal or labels[1][s.id] == labels[0][span.id]), None)
+            if found:
+                pairs[span.id] = (span, found)
+                there.remove(found)
+    return list(pairs.values())
+
+
+def _place(span: Span) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """The category and where it stands, whichever piece was marked first."""
+    return span.type, tuple(sorted(span.pieces))
 
 
 def _of(document: Document, category: str) -> list[Span]:
@@ -207,16 +249,60 @@ def alpha_table(copies: Copies) -> "pd.DataFrame":
             for text in tokens
             for token in text
         ]
-        places: dict[tuple, list[str | None]] = {}
+        places: dict[tuple, list[list | None]] = {}
         for number, row in enumerate(copies.documents):
             for annotator, document in enumerate(row):
                 labels = labels_of(document)
                 for span in _of(document, category):
-                    key = (number, span.type, tuple(sorted(span.pieces)))
-                    places.setdefault(key, [None] * len(row))[annotator] = str(labels[span.id])
-        shared = [values for values in places.values() if sum(v is not None for v in values) > 1]
+                    found = places.setdefault((number, *_place(span)), [None] * len(row))
+                    found[annotator] = sorted([*(found[annotator] or []), labels[span.id]])
+        shared = [
+            [None if labels is None else str(labels) for labels in values]
+            for values in places.values()
+            if sum(labels is not None for labels in values) > 1
+        ]
         rows.append((category, alpha(answers), alpha(shared), len(shared)))
     return pd.DataFrame(rows, columns=["category", "token_alpha", "label_alpha", "n_places"])
+
+
+def _agreed_ends(one: Document, other: Document) -> tuple[list[tuple[Link, tuple]], list[tuple[Link, tuple]]]:
+    """Each document's links between spans that both have; with each, what it joins in which roles, comparable across the two."""
+    found, same = ([], []), _exact(one, other, ALL)
+    for side, document in enumerate((one, other)):
+        number = {pair[side].id: k for k, pair in enumerate(same)}
+        for link in document.links:
+            if link.members and all(target in number for _, target in link.members):
+                key = (link.type, frozenset((role, number[target]) for role, target in link.members))
+                found[side].append((link, key))
+    return found
+
+
+def link_disagreements(copies: Copies) -> "pd.DataFrame":
+    """Every link that one of a pair has and the other has not, though both marked its ends.
+
+    ``text_id, annotator, other, type, link`` (its id), ``members`` (role and text of each), ``start, end`` (of the stretch from
+    its first to its last member).
+    """
+    import pandas as pd
+
+    rows = []
+    for row in copies.documents:
+        for i, j in combinations(range(len(row)), 2):
+            found = _agreed_ends(row[i], row[j])
+            for side, document in enumerate((row[i], row[j])):
+                names = (copies.annotators[i], copies.annotators[j])[:: -1 if side else 1]
+                left = Counter(key for _, key in found[1 - side])
+                for link, key in found[side]:
+                    left[key] -= 1
+                    if left[key] >= 0:
+                        continue
+                    ends = [(role, document.span(target)) for role, target in link.members]
+                    rows.append((
+                        document.group or document.id, *names, link.type, link.id, "; ".join(f"{r}: {s.text}" for r, s in ends),
+                        min(s.start for _, s in ends), max(s.end for _, s in ends),
+                    ))  # fmt: skip
+    columns = ["text_id", "annotator", "other", "type", "link", "members", "start", "end"]
+    return pd.DataFrame(rows, columns=columns).sort_values(["text_id", "start", "end", "annotator"], ignore_index=True)
 
 
 def link_table(copies: Copies) -> "pd.DataFrame":
@@ -228,15 +314,11 @@ def link_table(copies: Copies) -> "pd.DataFrame":
     for i, j in combinations(range(len(copies.annotators)), 2):
         numbers, hits = Counter(), 0
         for row in copies.documents:
-            same = _exact(row[i], row[j], ALL)
-            known = [{a.id: k for k, (a, _) in enumerate(same)}, {b.id: k for k, (_, b) in enumerate(same)}]
-            found = []
+            found = _agreed_ends(row[i], row[j])
             for side, document in enumerate((row[i], row[j])):
-                inside = [x for x in document.links if all(target in known[side] for _, target in x.members)]
                 numbers["n", side] += len(document.links)
-                numbers["agreed", side] += len(inside)
-                found.append(Counter((x.type, frozenset((r, known[side][t]) for r, t in x.members)) for x in inside))
-            hits += (found[0] & found[1]).total()
+                numbers["agreed", side] += len(found[side])
+            hits += (Counter(key for _, key in found[0]) & Counter(key for _, key in found[1])).total()
         agreed = numbers["agreed", 0] + numbers["agreed", 1]
         rows.append((
             copies.annotators[i], copies.annotators[j], numbers["n", 0], numbers["n", 1], numbers["agreed", 0],
@@ -247,10 +329,12 @@ def link_table(copies: Copies) -> "pd.DataFrame":
 
 
 def disagreements(copies: Copies) -> "pd.DataFrame":
-    """Every span that not both of a pair have: ``text_id, annotator, other, category, label, start, end, text, kind``.
+    """Every span that not both of a pair have.
 
-    ``kind``: "label" (same places and category, other values; told once, for the first annotator), "category" (same places,
-    another category), "borders" (same category, a character shared), "alone" (nothing of the other's is there).
+    ``text_id, annotator, other, category, label, other_label, start, end, text, kind``, of which ``kind`` is "label" (same places
+    and category, other values, which are ``other_label``; told once, for the first annotator), "extra" (same places and
+    category, marked more often than by the other), "category" (same places, another category), "borders" (same category, a
+    character shared), or "alone" (nothing of the other's is there).
     """
     import pandas as pd
 
@@ -262,22 +346,29 @@ def disagreements(copies: Copies) -> "pd.DataFrame":
             for side, (here, there) in enumerate(((row[i], row[j]), (row[j], row[i]))):
                 names = (copies.annotators[i], copies.annotators[j])[:: -1 if side else 1]
                 matched = {pair[side].id: pair[1 - side] for pair in pairs}
+                taken = {span.id for span in matched.values()}
+                # A span of the other's that has its equal here is no other reading of this one.
+                free = {_place(span)[1] for span in there.spans if span.id not in taken}
+                places = {_place(span) for span in there.spans}
                 for span in here.spans:
-                    value = labels[side][span.id]
+                    value, theirs = labels[side][span.id], ()
                     if span.id in matched:
-                        if side or labels[1][matched[span.id].id] == value:
+                        theirs = labels[1 - side][matched[span.id].id]
+                        if side or theirs == value:
                             continue
                         kind = "label"
-                    elif any(set(s.pieces) == set(span.pieces) for s in there.spans):
+                    elif _place(span) in places:
+                        kind = "extra"
+                    elif _place(span)[1] in free:
                         kind = "category"
                     else:
                         shared = any(s.type == span.type and _shares(s, span) for s in there.spans)
                         kind = "borders" if shared else "alone"
-                    label = ", ".join(f"{name} {v}" for name, v in value)
+                    shown = [", ".join(f"{name} {v}" for name, v in values) for values in (value, theirs)]
                     rows.append(
-                        (here.group or here.id, *names, span.type, label, span.start, span.end, span.text, kind)
+                        (here.group or here.id, *names, span.type, *shown, span.start, span.end, span.text, kind)
                     )
-    columns = ["text_id", "annotator", "other", "category", "label", "start", "end", "text", "kind"]
+    columns = ["text_id", "annotator", "other", "category", "label", "other_label", "start", "end", "text", "kind"]
     return pd.DataFrame(rows, columns=columns).sort_values(["text_id", "start", "end", "annotator"], ignore_index=True)
 
 
