@@ -52,7 +52,9 @@ AGREE_EXAMPLES = """examples:
   bioutils agree anna bo cem --out agreement.html         any number of annotators
 
 Each argument is a folder or an archive (or a folder in one) of MAE, brat, BioC, JSON lines or word JSON, with one annotator's
-copies of the texts. Copies of a text are recognised by PMID<number> in their names, or by equal names."""
+copies of the texts. Copies of a text are recognised by PMID<number> in their names, or by equal names; of two in one folder
+neither is taken. Documents that name different tasks (the root element of MAE) are not compared: rename one by
+`bioutils convert IN OUT --to mae --task NAME` where they are one task after all."""
 
 ANNOTATION_EXAMPLES = """examples:
   bioutils convert annotations.tar.gz brat/ --to brat
@@ -69,7 +71,8 @@ CORPUS_EXAMPLES = """examples:
   bioutils corpus merge annotations/anna annotations/bo --out all.jsonl
   bioutils corpus split all.jsonl --out parts --part train=0.9 --part test=0.1
 
-Reads what `bioutils convert` reads. Parts keep copies of an abstract together and are JSON lines, which `convert` takes."""
+Reads what `bioutils convert` reads; documents of different tasks (the root element of MAE) are not put together. Parts keep
+copies of an abstract together and are JSON lines, which `convert` takes."""
 
 ELECTRA_EXAMPLES = """examples:
   bioutils convert-electra pretrained/model.ckpt-1000000 --vocabulary vocab.txt --out outputs/bioelectra
@@ -153,7 +156,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     agree = _add(subcommands, "agree", "how well annotators agree, and where they do not", AGREE_EXAMPLES)
     agree.add_argument("copies", nargs="+", metavar="[NAME=]PATH", help="one annotator's copies; two or more")
-    agree.add_argument("--out", type=Path, metavar="FILE", help="a page (.html), or all numbers (.json)")
+    agree.add_argument(
+        "--out", type=Path, metavar="FILE", help="a page (.html), a report (.md), or all numbers (.json)"
+    )
     agree.add_argument("--overwrite", action="store_true", help="replace earlier results")
     agree.set_defaults(call=commands.agree)
 

@@ -117,20 +117,21 @@ def tag(arguments: argparse.Namespace) -> int:
 
 def agree(arguments: argparse.Namespace) -> int:
     """Annotators compared."""
-    from bioutils.agreement_page import agreement, read_copies, write_agreement
+    from bioutils.agreement_page import FORMATS, agreement, read_copies, write_agreement
     from bioutils.files import check_unharmed
 
     if arguments.out:
-        if arguments.out.suffix not in (".html", ".json"):
-            raise UsageError(expected("--out", "a .html or .json file", str(arguments.out)))
+        if arguments.out.suffix not in FORMATS:
+            raise UsageError(expected("--out", "a .html, .md or .json file", str(arguments.out)))
         check_unharmed([arguments.out], [], overwrite=arguments.overwrite)
     found = agreement(read_copies(arguments.copies))
-    print(f"{found.n_texts:,} texts by {', '.join(found.annotators)}" + (f"; {found.aside}" if found.aside else ""))
+    print(f"{' and '.join(found.annotators)}. " + "\n".join(found.notes()))
     for title, table in found.tables().items():
         print(f"\n{title}\n" + format_table([list(table), *table.astype(str).to_numpy().tolist()]))
-    print(f"\n{len(found.disagreements):,} disagreements" + ("" if arguments.out else "; --out FILE.html lists them"))
+    listed = "" if arguments.out else "; --out FILE.html lists them"
+    print(f"\n{len(found.disagreements):,} disagreements on tags, {len(found.link_disagreements):,} on links{listed}")
     if arguments.out:
-        print(write_agreement(found, arguments.out))
+        print(write_agreement(found, arguments.out, sources=arguments.copies))
     return 0
 
 
