@@ -161,7 +161,7 @@ def linked_alone(documents: Iterable[Document], categories: Sequence[str]) -> li
     found = []
     for document in documents:
         category = {span.id: span.type for span in document.spans}
-        links = [x for x in document.links if set(categories) <= {category[target] for _, target in x.members}]
+        links = [x for x in document.links if set(categories) <= {category.get(target) for _, target in x.members}]
         if links:
             there = {target for link in links for _, target in link.members}
             spans = tuple(span for span in document.spans if span.id in there)
@@ -171,12 +171,14 @@ def linked_alone(documents: Iterable[Document], categories: Sequence[str]) -> li
 
 
 def roles_in(documents: Iterable[Document]) -> dict[str, str]:
-    """Category → the role that links most often give it."""
+    """Category → the role that links most often give it. Members that are no tags, such as other links, have none."""
     counts: dict[str, Counter[str]] = {}
     for document in documents:
+        category = {span.id: span.type for span in document.spans}
         for link in document.links:
             for role, target in link.members:
-                counts.setdefault(document.span(target).type, Counter())[role] += 1
+                if target in category:
+                    counts.setdefault(category[target], Counter())[role] += 1
     return {category: found.most_common(1)[0][0] for category, found in counts.items()}
 
 

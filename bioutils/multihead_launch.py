@@ -22,7 +22,7 @@ from bioutils.link_page import link_page
 from bioutils.run_analysis import analyse
 from bioutils.run_records import RECORDS, add_record, read_records
 from bioutils.training.multihead import frozen_vectors, train
-from bioutils.training.multihead_config import EXAMPLE, MODES, Config, Data, read_multihead_config
+from bioutils.training.multihead_config import EXAMPLE, HTML, MODES, Config, Data, read_multihead_config
 from bioutils.training.multihead_folds import as_annotator, final_epochs, joint_scores, make_folds, run_folds
 from bioutils.training.multihead_scores import count
 from bioutils.training.multihead_tasks import make_task
@@ -161,7 +161,6 @@ def run_deploy(config: Config, *, overwrite: bool = False) -> Path:
     if config.deploy is None:
         raise UsageError("To deploy, the file needs deploy.")
     call, out = config.deploy, Path(config.deploy.out)
-    kind = call.to or {".jsonl": "jsonl", ".json": "bioc", ".html": "html"}.get(out.suffix, "brat")
     check_unharmed([out], map(Path, call.inputs), overwrite=overwrite)
     seen: Counter[str] = Counter()
     texts = [as_document(numbered(a, seen)) for path in call.inputs for a in read_abstracts(Path(path))]
@@ -172,13 +171,13 @@ def run_deploy(config: Config, *, overwrite: bool = False) -> Path:
     found = annotate(texts, annotator, _linker(config), threshold=call.threshold)
     if call.linked:
         found = linked_alone(found, call.linked)
-    if kind == "html":
+    if call.kind == HTML:
         with atomic_path(out) as path:
             path.write_text(link_page(found), encoding="utf-8")
     else:
-        lost: Counter[str] = write(found, out, kind=kind, task=call.task, overwrite=overwrite)
+        lost: Counter[str] = write(found, out, kind=call.kind, task=call.task, overwrite=overwrite)
         for what, n in lost.items():
-            print(f"{n:>6,} {what}: no place in {kind}")
+            print(f"{n:>6,} {what}: no place in {call.kind}")
     n_tags, n_links = sum(len(d.spans) for d in found), sum(len(d.links) for d in found)
     print(f"{len(found):,} of {len(texts):,} texts, {n_tags:,} tags, {n_links:,} links → {out}")
     return out

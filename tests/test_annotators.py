@@ -1,4 +1,4 @@
-from bioutils.annotators import linked_alone
+from bioutils.annotators import linked_alone, roles_in
 from bioutils.corpora.records import Document, Link, Remark, Span
 
 TEXT = "Loss of p53 slows growth in mice."
@@ -23,3 +23,13 @@ def test_statements_of_some_categories_alone():
     assert [remark.id for remark in found.remarks] == ["R0"]
     assert [d.id for d in linked_alone([document, other], ["TRAIT"])] == ["d"]
     assert linked_alone([document, other], ["ACTION", "TRAIT"]) == []
+
+
+def test_members_of_links_that_are_links_have_no_role():
+    links = (
+        Link("L0", "LINK", (("action", "T0"), ("effect", "T1"))),
+        Link("L1", "LINK", (("cause", "L0"), ("what", "T1"))),
+    )
+    document = Document("d", TEXT, SPANS, (), (*links, Link("L2", "LINK", (("effect", "T1"), ("trait", "T2")))))
+    assert roles_in([document]) == {"ACTION": "action", "EFFECT": "effect", "TRAIT": "trait"}
+    assert [x.id for d in linked_alone([document], ["EFFECT", "ACTION"]) for x in d.links] == ["L0"]

@@ -15,6 +15,11 @@ from bioutils.multihead_launch import main
 from bioutils.training.multihead_config import EXAMPLE, from_mapping
 
 SAMPLE = project_data() / "sample"
+DEPLOY = {"inputs": ["a.txt"], "out": "b"}
+
+
+def heads_with(**options):
+    return {"model": {"heads": {"a": {"kind": "link", "layer": "link_only"} | options}}}
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +199,22 @@ def test_the_example_in_the_help_is_right():
         ),
         ({"deploy": {"inputs": "a.txt", "out": "b"}}, "deploy.inputs to be a list"),
         ({"data": "here"}, "data to be a mapping"),
+        (heads_with(hidden="wide"), "model.heads.a.hidden to be true or false, or a whole number, found 'wide'"),
+        (heads_with(hidden=1.5), "model.heads.a.hidden to be true or false, or a whole number, found 1.5"),
+        (heads_with(hidden=-3), "hidden of head a"),
+        (heads_with(marks=True, categories="EFFECT"), "model.heads.a.categories to be a list of texts, found 'EFFECT'"),
+        (heads_with(weight=True), "model.heads.a.weight to be a number"),
+        ({"model": heads_with()["model"] | {"dropout": 2}}, "model.dropout to be 0 (none) or a share below 1, found 2"),
+        ({"model": {"heads": {"type": {"kind": "single_label", "layer": "X"}}}}, "Call it 'type_head'"),
+        ({"training": {"accumulation": 1}}, "training.accumulation does nothing here: each step takes"),
+        ({"training": {"metric": "loss"}}, "training.metric does nothing here: the epoch with the best mean F1"),
+        ({"deploy": DEPLOY | {"threshold": 7}}, "deploy.threshold to be a probability, from 0 to 1, found 7"),
+        (
+            {"deploy": DEPLOY | {"to": "foo"}},
+            "deploy.to to be a format that is written, found 'foo'. Available: ['mae'",
+        ),
+        ({"deploy": DEPLOY | {"to": "words"}}, "deploy.out to be a file that ends in .json, of words, found 'b'"),
+        ({"deploy": DEPLOY | {"to": "html"}}, "deploy.out to be a file that ends in .html"),
     ],
 )
 def test_configurations_that_cannot_be(config, change, message, tmp_path, capsys):
@@ -203,6 +224,15 @@ def test_configurations_that_cannot_be(config, change, message, tmp_path, capsys
     error = capsys.readouterr().err
     assert message in error
     assert str(tmp_path / "c.yaml") in error
+
+
+def test_a_head_may_be_given_what_its_fields_hold():
+    told = {"hidden": True, "marks": True, "categories": ["EFFECT", "CONTEXT"]}
+    head = from_mapping({"out": "x"} | heads_with(**told)).model.heads["a"]
+    assert (head.hidden, head.categories) == (True, ("EFFECT", "CONTEXT"))
+    assert from_mapping({"out": "x"} | heads_with(hidden=64)).model.heads["a"].hidden == 64
+    for out, to, kind in (("b", "", "brat"), ("b.json", "", "bioc"), ("b.json", "words", "words"), ("b", "mae", "mae")):
+        assert from_mapping({"out": "x", "deploy": DEPLOY | {"out": out, "to": to}}).deploy.kind == kind
 
 
 def test_links_that_no_head_learns(config, tmp_path, capsys):

@@ -41,6 +41,11 @@ class HeadSpec:
     categories: tuple[str, ...] = ()  # of these marks; read from the documents where empty
 
     def __post_init__(self):
+        if not self.name or "." in self.name or self.name == "mean" or hasattr(nn.ModuleDict(), self.name):
+            what = "a word without a dot, neither mean (a row of the tables) nor what torch's modules call something of theirs"
+            raise UsageError(expected("name of a head", what, self.name, remedy=f"Call it {_other_name(self.name)!r}."))
+        if self.hidden < 0:
+            raise UsageError(expected(f"hidden of head {self.name}", "true, false, or 1 unit or more", self.hidden))
         if self.kind not in KINDS:
             raise UsageError(expected(f"kind of head {self.name}", "a known one", self.kind, available=KINDS))
         if self.scheme not in SCHEMES:
@@ -53,15 +58,19 @@ class HeadSpec:
             raise UsageError(f"The head {self.name} joins units: it has no scheme. Leave it out.")
         if self.kind == "crf" and self.scheme == "none":
             raise UsageError(f"The head {self.name} is a CRF, which needs a scheme: BIO or BIOES.")
-        if self.kind != "link" and (self.marks or not self.text):
+        if self.kind != "link" and (self.marks or not self.text or self.categories):
             raise UsageError(
-                f"The head {self.name} joins no units: marks and text are for heads of kind link. Leave them out."
+                f"The head {self.name} joins no units: marks, text and categories are for heads of kind link. Leave them out."
             )
         if not (self.marks or self.text):
             raise UsageError(f"The head {self.name} is told neither text nor marks: there is nothing to learn from.")
         object.__setattr__(self, "categories", tuple(self.categories))  # a list, where it was read from a file
         if not self.weight > 0:
             raise UsageError(expected(f"weight of head {self.name}", "above 0", self.weight))
+
+
+def _other_name(name: str) -> str:
+    return f"{name.replace('.', '_')}_head"
 
 
 def label_weights(counts: Sequence[int], balance: float) -> np.ndarray:

@@ -71,11 +71,12 @@ class TrainingSettings:
 
 
 def read_config(path: Path | str) -> dict[str, Any]:
-    """The mapping in a YAML (or JSON) file. Raises DataError with file and line when it is not one."""
+    """The mapping in a YAML (or JSON) file. Raises DataError with file and line when it is not one, and for a key given twice."""
     import yaml
 
     text = "\n".join(line for _, line in read_lines(path))
     try:
+        _check_keys(yaml.compose(text, Loader=yaml.SafeLoader), path)
         config = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
@@ -83,6 +84,26 @@ def read_config(path: Path | str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise DataError("Expected a mapping of option: value.", path=path)
     return config
+
+
+def _check_keys(root: Any, path: Path | str) -> None:
+    """Raises DataError for a key that stands twice in one mapping, of which YAML would keep the second in silence."""
+    todo, seen = [root], set()  # an alias leads to a node once more, or into itself
+    while todo:
+        node = todo.pop()
+        if node is None or isinstance(node.value, str) or id(node) in seen:
+            continue
+        seen.add(id(node))
+        lines: dict[tuple[str, str], int] = {}
+        for part in node.value:  # of a sequence its nodes, of a mapping pairs of key and value
+            key, value = part if isinstance(part, tuple) else (None, part)
+            if key is not None and isinstance(key.value, str) and key.value != "<<":  # which may be there several times
+                line, name = key.start_mark.line + 1, (key.tag, key.value)
+                if name in lines:
+                    first = f"Expected each key once, found {key.value!r} again, which line {lines[name]} has."
+                    raise DataError(f"{first} Remove one.", path=path, line=line)
+                lines[name] = line
+            todo.append(value)
 
 
 def settings_from(config: dict[str, Any]) -> tuple[TrainingSettings, dict[str, Any]]:

@@ -6,14 +6,22 @@ Every key of the earlier system's JSON has its place here; notebook 12 has the t
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
+from bioutils.corpora.conversion import FORMATS
 from bioutils.errors import UsageError, expected
 from bioutils.heads.multihead import HeadSpec
 from bioutils.training.arguments import TrainingSettings, read_config
 from bioutils.training.multihead import FINE_TUNED, FROZEN
 
 MODES = ("train", "test", "deploy", "analyse")
+HTML = "html"  # what is deployed as a page, beside the formats of annotations
+# Fields of TrainingSettings that several heads have no use for, and what is done instead.
+IGNORED = {
+    "accumulation": "each step takes training.batch_size texts, whose gradients are not gathered over several",
+    "metric": "the epoch with the best mean F1 of the heads on the validation abstracts is kept",
+}
 EXAMPLE = """example of CONFIG:
   out: outputs/tags                # folder of the model and its records
   data:
@@ -101,6 +109,11 @@ class Deploy:
     linked: list[str] = field(default_factory=list)  # only links with tags of all these categories, and texts with one
     task: str = "Annotation"
 
+    @property
+    def kind(self) -> str:
+        """The format that is written: ``to``, or what the end of ``out`` says, or brat."""
+        return self.to or {".jsonl": "jsonl", ".json": "bioc", ".html": HTML}.get(Path(self.out).suffix, "brat")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Analyse:
@@ -168,15 +181,27 @@ def from_mapping(raw: Mapping[str, Any]) -> Config:
 
 
 def _possible(config: Config, given: Mapping[str, Any]) -> None:
-    folds = config.folds
-    for name, fits, what in (
-        ("balance", 0 <= folds.balance <= 1, "between 0 (none) and 1 (full)"),
-        ("average", 0 <= folds.average < 1, "0 (none) or a share below 1"),
-        ("folds", folds.folds == 0 or folds.folds >= 2, "0 (none), or 2 or more"),
-        ("validation", 0 < folds.validation < 0.5, "a share between 0 and 0.5"),
+    folds, model, deploy = config.folds, config.model, config.deploy
+    dropout, threshold = model.dropout if model else 0.0, deploy.threshold if deploy else 0.0
+    for name, value, fits, what in (
+        ("training.balance", folds.balance, 0 <= folds.balance <= 1, "between 0 (none) and 1 (full)"),
+        ("training.average", folds.average, 0 <= folds.average < 1, "0 (none) or a share below 1"),
+        ("training.folds", folds.folds, folds.folds == 0 or folds.folds >= 2, "0 (none), or 2 or more"),
+        ("training.validation", folds.validation, 0 < folds.validation < 0.5, "a share between 0 and 0.5"),
+        ("model.dropout", dropout, 0 <= dropout < 1, "0 (none) or a share below 1"),
+        ("deploy.threshold", threshold, 0 <= threshold <= 1, "a probability, from 0 to 1"),
     ):
         if not fits:
-            raise UsageError(expected(f"training.{name}", what, getattr(folds, name)))
+            raise UsageError(expected(name, what, value))
+    for name, instead in IGNORED.items():
+        if name in given:
+            raise UsageError(f"training.{name} does nothing here: {instead}. Leave it out.")
+    if deploy:
+        if deploy.to and deploy.to not in (*FORMATS, HTML):
+            raise UsageError(expected("deploy.to", "a format that is written", deploy.to, available=(*FORMATS, HTML)))
+        suffix = (FORMATS | {HTML: ".html"})[deploy.kind]
+        if suffix and Path(deploy.out).suffix != suffix:
+            raise UsageError(expected("deploy.out", f"a file that ends in {suffix}, of {deploy.kind}", deploy.out))
     if config.folds.folds == 0 and not config.folds.final:
         raise UsageError("No folds and no final model: there is nothing to do. Set training.folds or training.final.")
     if config.model and config.model.frozen and given.get("layer_decay", 1.0) != 1.0:
@@ -208,16 +233,27 @@ def _filled(where: str, kind: type, raw: Any) -> Any:
             if f.default is MISSING and f.default_factory is MISSING:
                 raise UsageError(expected(f"{where}.{f.name}", "given", "nothing"))
             continue
-        wanted, value = hints[f.name], raw[f.name]
-        allowed = {float: (int, float), list[str]: list, dict[str, HeadSpec]: Mapping}.get(wanted, wanted)
-        right = isinstance(value, allowed) and (wanted is bool or not isinstance(value, bool))
-        if not right or (wanted == list[str] and not (value and all(isinstance(x, str) for x in value))):
-            names = {
-                str: "text",
-                bool: "true or false",
-                int: "a whole number",
-                float: "a number",
-                list[str]: "a list of texts",
-            }
-            raise UsageError(expected(f"{where}.{f.name}", names.get(wanted, "a mapping"), value))
+        if not _fits(raw[f.name], hints[f.name]):
+            raise UsageError(expected(f"{where}.{f.name}", _said(hints[f.name]), raw[f.name]))
     return kind(**raw)
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a value read from YAML is of a field's type; a whole number is a number, true and false are neither."""
+    if isinstance(wanted, UnionType):
+        return any(_fits(value, one) for one in get_args(wanted))
+    if get_origin(wanted) in (list, tuple):
+        return isinstance(value, list) and bool(value) and all(isinstance(x, str) for x in value)
+    if get_origin(wanted) is dict:
+        return isinstance(value, Mapping)
+    if wanted is not bool and isinstance(value, bool):
+        return False
+    return isinstance(value, (int, float) if wanted is float else wanted)
+
+
+def _said(wanted: Any) -> str:
+    if isinstance(wanted, UnionType):
+        return ", or ".join(_said(one) for one in get_args(wanted))
+    if get_origin(wanted) in (list, tuple):
+        return "a list of texts"
+    return {str: "text", bool: "true or false", int: "a whole number", float: "a number"}.get(wanted, "a mapping")

@@ -57,8 +57,8 @@ class HeadCounts:
 def count(
     task: MultiheadTask, rows: Sequence[int], heads: HeadSet, vectors: "Sequence[torch.Tensor]"
 ) -> dict[str, HeadCounts]:
-    """What each head finds on documents. Pairs are those of marked units, the marks being gold. A label that a head does not know, it
-    never finds."""
+    """What each head finds on documents. Pairs are those of marked units, the marks being gold. A label that a head does not
+    know, it never finds."""
     import torch
 
     heads.eval()

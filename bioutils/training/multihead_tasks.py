@@ -20,6 +20,8 @@ from bioutils.errors import UsageError, expected
 from bioutils.heads.multihead import HeadSpec
 from bioutils.pair_inputs import CONSTRUCTIONS, link_labels, link_pairs, no_pairs, pairs_of
 
+SHOWN = 5  # links named in an error; all are counted
+
 
 @dataclass(frozen=True)
 class MultiheadTask:
@@ -45,6 +47,20 @@ def _tells(marked: Marked, spec: HeadSpec) -> bool:
     return bool(marked.document.links) or spec.layer.startswith("link_same_tag_only")
 
 
+def _check_members(documents: Sequence[Marked], head: str) -> None:
+    """A link head joins the units of tags: a link within a link would be lost without a word. Raises UsageError."""
+    found = []
+    for document in (m.document for m in documents):
+        tags = {span.id for span in document.spans}
+        found += [f"{document.id}: {link.id}" for link in document.links if any(t not in tags for _, t in link.members)]
+    if found:
+        some = ", ".join(found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
+        raise UsageError(
+            f"Expected head {head} to be given links between tags, found {len(found)} with other members, such as links ({some})."
+            " Leave the head out, or these links."
+        )
+
+
 def make_task(
     documents: Sequence[Document], specs: Sequence[HeadSpec], *, labels: Mapping[str, Sequence[str]] | None = None
 ) -> MultiheadTask:
@@ -53,13 +69,15 @@ def make_task(
 
     A head that learns links is asked nothing of a document without any: whether there are none, or whether nobody looked for
     them, its annotation does not tell. ``MultiheadTask.not_asked`` counts these. Raises UsageError for a layer without a label,
-    and for a link head where no document joins anything.
+    and for a link head where no document joins anything, or a link has members that are no tags.
     """
     marked = [mark(document) for document in documents if document.text.strip()]
     given, labels, targets = labels or {}, {}, {}
     specs = [replace(s, categories=labels_in(marked, CATEGORY)) if s.marks and not s.categories else s for s in specs]
     for spec in specs:
         if spec.kind == "link":
+            if not spec.layer.startswith("link_same_tag_only"):
+                _check_members(marked, spec.name)
             known = tuple(given.get(spec.name, ()))
             labels[spec.name] = (*known, *(x for x in link_labels(marked, spec.layer) if x not in known))
             pairs = [link_pairs(m, spec.layer, labels[spec.name], spec.categories) for m in marked]

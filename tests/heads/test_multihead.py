@@ -151,6 +151,12 @@ def test_answers(heads):
         ({"kind": "link", "layer": "link_only", "scheme": "BIO"}, "has no scheme"),
         ({"weight": 0.0}, "weight of head tags"),
         ({"marks": True}, "for heads of kind link"),
+        ({"categories": ["a"]}, "for heads of kind link"),
+        ({"hidden": -3}, "Expected hidden of head tags to be true, false, or 1 unit or more, found -3"),
+        ({"name": "a.b"}, "name of a head .* found 'a.b'. Call it 'a_b_head'"),
+        ({"name": "type"}, "name of a head .* found 'type'. Call it 'type_head'"),
+        ({"name": "mean"}, "name of a head"),
+        ({"name": ""}, "name of a head"),
         ({"kind": "link", "layer": "link_only", "text": False}, "nothing to learn from"),
     ],
 )

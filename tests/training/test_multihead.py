@@ -9,7 +9,7 @@ import torch
 from bioutils.annotators import annotate, annotator_facts, attributes_in, load_annotator, roles_in, save_annotator
 from bioutils.corpora import project_data
 from bioutils.corpora.mae import read_mae
-from bioutils.corpora.records import Document, check_documents
+from bioutils.corpora.records import Document, Link, check_documents
 from bioutils.device import autocast
 from bioutils.encoders import load_encoder, load_tokenizer
 from bioutils.errors import DataError, UsageError
@@ -315,6 +315,15 @@ def test_heads_that_the_documents_have_nothing_for():
         make_task([Document("d", "Nothing here.")], [SPECS[4]])
     only = make_task([Document("d", "Nothing here.")], [SPECS[4]], labels={"link": ("link",)})  # a test, not training
     assert only.targets["link"][0][0].shape == (0,)
+
+
+def test_links_of_links_are_refused_before_anything_is_trained(documents):
+    link = documents[0].links[0]
+    nested = replace(documents[0], links=(*documents[0].links, Link("up", "LINK", (("a", link.id), link.members[0]))))
+    told = rf"Expected head link .*found 1 with other members, such as links .{documents[0].id}: up."
+    with pytest.raises(UsageError, match=told):
+        make_task([nested, documents[1]], [SPECS[4]])
+    make_task([nested, documents[1]], [SPECS[0], HeadSpec(name="tag", kind="link", layer="link_same_tag_only")])
 
 
 def test_tags_may_teach_what_links_are_not_there_for(documents):

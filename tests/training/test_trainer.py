@@ -127,6 +127,22 @@ def test_settings_out_of_range(wrong):
         TrainingSettings(**wrong)
 
 
+def test_a_key_given_twice_is_refused(tmp_path):
+    path = tmp_path / "config.yaml"
+    for text, place in (
+        ("a: 1\nb: {c: 1}\na: 2\n", "config.yaml:3: Expected each key once, found 'a' again, which line 1 has"),
+        ("a:\n  - b: 1\n    c: 2\n    b: 3\n", "config.yaml:4: Expected each key once, found 'b' again, which line 2"),
+        ('{"a": {"b": 1, "b": 1}}', "config.yaml:1: Expected each key once, found 'b' again"),
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError, match=place):
+            read_config(path)
+    path.write_text(
+        "one: &x {b: 1}\ntwo: {<<: *x, b: 2}\nthree: *x\nfour: &y [*y]\n"
+    )  # what YAML means to be said twice
+    assert read_config(path)["two"] == {"b": 2}
+
+
 def test_config_files(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("epochs: 2\nencoder: minilm\n")
