@@ -32,6 +32,7 @@ def build(
         ("size", size, size > len(SPECIAL), f"more than the {len(SPECIAL)} special tokens"),
         ("validation", validation, 0 < validation < 1, "a share between 0 and 1"),
         ("processes", processes, processes >= 1, "1 or more"),
+        ("seed", seed, 0 <= seed < 2**32, "0 or more, below 2**32"),
         ("form", form, form in FORMS, f"one of {list(FORMS)}"),
     ):
         if not right:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.files import read_lines
-from bioutils.training.electra.settings import SIZES, ElectraSettings, sized
+from bioutils.training.electra.settings import LENGTHS, SIZES, ElectraSettings, sized
 from bioutils.training.electra.vocabulary import SIZE
 
 EXAMPLE = """in order:
   python -m bioutils.training.electra gather --out outputs/text
   python -m bioutils.training.electra build outputs/text/*.txt --leave-out outputs/text/left-out.txt --out outputs/examples
-  python -m bioutils.training.electra pretrain outputs/examples --out outputs/electra --steps 7400 --start counts --warm-start .35
-  python -m bioutils.training.electra export outputs/electra --out data/models/electra-tiny
+  python -m bioutils.training.electra pretrain outputs/examples --out outputs/electra --steps 7400 \\
+    --dropout 0 --start counts --warm-start 0.35
+  python -m bioutils.training.electra export outputs/electra --out data/models/electra-tiny --overwrite
 
 on several devices:
   accelerate launch -m bioutils.training.electra pretrain outputs/examples --out outputs/electra
@@ -82,9 +83,12 @@ def parser() -> argparse.ArgumentParser:
     pretrain.add_argument("--overwrite", action="store_true", help="replace the run under --out")
     for field in dataclasses.fields(ElectraSettings):
         known = typing.get_args(field.type)
-        kind = {"kind": {"choices": known}} if known else {"kind": {"type": field.type}}
+        kind = {"choices": known} if known else {"type": field.type}
         pretrain.add_argument(
-            f"--{field.name.replace('_', '-')}", default=None, **kind["kind"], help=f"(tiny: {field.default})"
+            f"--{field.name.replace('_', '-')}",
+            default=None,
+            **kind,
+            help=f"{field.metadata['help']} ({_defaults(field)})",
         )
     pretrain.set_defaults(run=run_pretrain)
 
@@ -102,11 +106,23 @@ def parser() -> argparse.ArgumentParser:
     export.set_defaults(run=run_export)
 
     flops = commands.add_parser("flops", help="what a pre-training costs in operations")
-    flops.add_argument("--size", choices=SIZES, default="small")
+    flops.add_argument("--size", choices=SIZES, default="small", help="(default: %(default)s)")
     flops.add_argument("--vocabulary", type=int, default=30_522, help="pieces (default: %(default)s)")
-    flops.add_argument("--length", type=int, default=128, help="tokens a row (default: %(default)s)")
+    flops.add_argument(
+        "--length", type=int, help=f"tokens a row (default: {', '.join(f'{s}: {n}' for s, n in LENGTHS.items())})"
+    )
     flops.set_defaults(run=run_flops)
     return top
+
+
+def _defaults(field: dataclasses.Field) -> str:
+    """A setting's value in each size, or once where they do not differ."""
+    values = {size: getattr(settings, field.name) for size, settings in SIZES.items()}
+    if len(set(values.values())) == 1:
+        return f"default: {field.default}"
+    return ", ".join(
+        f"{size}: {value:.3g}" if isinstance(value, float) else f"{size}: {value}" for size, value in values.items()
+    )
 
 
 def run_gather(call: argparse.Namespace) -> None:
@@ -167,7 +183,8 @@ def run_flops(call: argparse.Namespace) -> None:
     """Prints operations, and what they mean in time."""
     from bioutils.training.electra.flops import electra_flops
 
-    total = electra_flops(SIZES[call.size], vocabulary=call.vocabulary, tokens=call.length)
+    tokens = LENGTHS[call.size] if call.length is None else call.length
+    total = electra_flops(SIZES[call.size], vocabulary=call.vocabulary, tokens=tokens)
     days = total / 1e14 / 86_400
     print(f"{total:.3e} operations: {days:,.2g} days of a device that does 100 TFLOP a second of useful work")
 

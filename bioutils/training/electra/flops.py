@@ -6,6 +6,7 @@ dropout counts 4 a value, layer normalisation and softmax 5, an activation 8; th
 
 from dataclasses import dataclass
 
+from bioutils.errors import UsageError, expected
 from bioutils.training.electra.settings import ElectraSettings
 
 DROPOUT, NORM, SOFTMAX, ACTIVATION = 4, 5, 5, 8
@@ -67,11 +68,16 @@ def electra_flops(
 ) -> float:
     """Operations of a whole pre-training, both passes of both networks; ``rows``: steps × batch, by default the settings'.
 
+    Raises UsageError for a vocabulary, a length or a number of rows below 1.
+
     >>> from bioutils.training.electra.settings import SIZES
     >>> f"{electra_flops(SIZES['small']):.3e}"
     '1.294e+18'
     """
     rows = settings.steps * settings.batch_size if rows is None else rows
+    for name, value in (("vocabulary", vocabulary), ("length", tokens), ("rows", rows)):
+        if value < 1:
+            raise UsageError(expected(name, "1 or more", value))
     sizes = {
         "layers": settings.layers,
         "embedding": settings.embedding_size,

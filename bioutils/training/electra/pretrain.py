@@ -85,6 +85,8 @@ def pretrain(
     from transformers import get_linear_schedule_with_warmup
 
     keep_freed_memory()
+    if evaluate_every < 1:
+        raise UsageError(expected("evaluate_every", "1 step or more", evaluate_every))
     folder = RunFolder(out)
     folder.check(resume=resume, overwrite=overwrite)
     # In a warm start the detecting layers have no gradient, later the filling ones.

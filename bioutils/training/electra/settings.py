@@ -1,7 +1,8 @@
 """How ELECTRA is pre-trained: sizes and schedule in one place, each with its reason."""
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bioutils.errors import UsageError, expected
 
@@ -13,65 +14,89 @@ Sharing = Literal["all", "disentangled", "none"]
 Start = Literal["random", "counts"]
 
 
+def setting(default: Any, why: str) -> Any:
+    """A field with its reason, which ``pretrain --help`` shows too."""
+    return field(default=default, metadata={"help": why})
+
+
 @dataclass(frozen=True, kw_only=True)
 class ElectraSettings:
     """Sizes of both networks, the objective and the schedule. Raises UsageError on a value out of range."""
 
-    hidden_size: int = 256  # the original's small model
-    layers: int = 4  # of its twelve: what can be trained on a laptop in an hour
-    embedding_size: int = 128  # half the width: a vocabulary's table is the larger part of a small model
-    head_size: int = 64  # a head of attention, as in every BERT
-    feed_forward: int = 4  # times the width, as in every BERT
-    generator_share: float = (
-        0.25  # of the width: a generator that is too good leaves nothing to find (Clark et al., fig. 3)
+    hidden_size: int = setting(256, "width of the discriminator; the original's small model")
+    layers: int = setting(4, "of both networks, of the original's twelve: what can be trained on a laptop in an hour")
+    embedding_size: int = setting(128, "half the width: a vocabulary's table is the larger part of a small model")
+    head_size: int = setting(64, "width of a head of attention, as in every BERT")
+    feed_forward: int = setting(4, "times the width, as in every BERT")
+    generator_share: float = setting(
+        0.25, "of the width: a generator that is too good leaves nothing to find (Clark et al., fig. 3)"
     )
-    positions: int = 512  # the longest input of the encoder; positions beyond the rows' length are never trained
-    mask_share: float = 0.15  # of the tokens that are not special
-    mask_token: float = 0.85  # of these become [MASK], the others stay: fine-tuning never sees [MASK]
-    detection_weight: float = 50.0  # its loss is a hundredth of the generator's (Clark et al., table 6)
-    sharing: Sharing = "all"  # of the embeddings; "disentangled" as DeBERTaV3 (He et al. 2021, arXiv 2111.09543)
-    start: Start = (
-        "random"  # of the embeddings; "counts" spares millions of tokens in which only frequencies are learned
+    positions: int = setting(
+        512, "the longest input of the encoder; positions beyond the rows' length are never trained"
     )
-    warm_start: float = (
-        0.0  # share of the steps in which the discriminator's body fills in masked tokens, before it detects
+    mask_share: float = setting(0.15, "of the tokens that are not special")
+    mask_token: float = setting(0.85, "of these become [MASK], the others stay: fine-tuning never sees [MASK]")
+    detection_weight: float = setting(50.0, "its loss is a hundredth of the generator's (Clark et al., table 6)")
+    sharing: Sharing = setting(  # noqa: RUF009  a default and its reason, nothing that could be shared
+        "all", "of the embeddings; disentangled as DeBERTaV3 (He et al. 2021, arXiv 2111.09543)"
     )
-    warm_pieces: int = (
-        16  # tokens that rows are read in at first, in the warm start: neighbours are found sooner among few
+    start: Start = setting(  # noqa: RUF009
+        "random", "of the embeddings; counts spares millions of tokens in which only frequencies are learned"
     )
-    dropout: float = 0.1  # 0 where each text is seen few times
-    steps: int = 1000
-    batch_size: int = (
-        32  # rows a step over all devices: a quarter of the original's, for four times the steps of an hour
+    warm_start: float = setting(
+        0.0, "share of the steps in which the discriminator's body fills in masked tokens, before it detects"
     )
-    accumulation: int = 1  # batches of batch_size / accumulation rows, where memory is short
-    learning_rate: float = 1e-3  # twice the original's: a third of the layers, a thousandth of the steps
-    warmup: float = 0.06  # of the steps; 10,000 of a million would be none here
-    weight_decay: float = 0.01
-    layer_decay: float = 1.0  # every layer begins from nothing, so none has anything to keep
-    epsilon: float = 1e-6  # Adam's
-    precision: Precision = "auto"
-    seed: int = 42
+    warm_pieces: int = setting(
+        16, "tokens that rows are read in at first, in the warm start: neighbours are found sooner among few"
+    )
+    dropout: float = setting(0.1, "0 where each text is seen few times")
+    steps: int = setting(1000, "of the optimiser")
+    batch_size: int = setting(
+        32, "rows a step over all devices: a quarter of the original's, for four times the steps of an hour"
+    )
+    accumulation: int = setting(1, "batches of batch-size / accumulation rows, where memory is short")
+    learning_rate: float = setting(1e-3, "twice the original's: a third of the layers, a thousandth of the steps")
+    warmup: float = setting(0.06, "share of the steps in which the rate grows; 10,000 of a million would be none here")
+    weight_decay: float = setting(0.01, "of weight matrices, as in every BERT")
+    layer_decay: float = setting(
+        1.0, "of the rate from layer to layer: each begins from nothing, so none has anything to keep"
+    )
+    epsilon: float = setting(1e-6, "Adam's, the original's")
+    precision: Precision = setting(  # noqa: RUF009
+        "auto", "of matrix products; auto takes bf16 where it pays, measured"
+    )
+    seed: int = setting(42, "of the weights, the rows' order, the masks and the dropout")
 
     def __post_init__(self):
         for name, fits, what in (
+            ("head_size", lambda v: v >= 1, "1 or more"),
             ("hidden_size", lambda v: v > 0 and v % self.head_size == 0, f"a multiple of head_size ({self.head_size})"),
             ("layers", lambda v: v >= 1, "1 or more"),
             ("embedding_size", lambda v: v >= 1, "1 or more"),
-            ("generator_share", lambda v: 0 < v <= 1, "a share up to 1"),
+            ("feed_forward", lambda v: v >= 1, "1 or more"),
+            ("generator_share", lambda v: 0 < v <= 1, "a share above 0, up to 1"),
+            ("positions", lambda v: v >= 8, "8 or more"),
             ("mask_share", lambda v: 0 < v < 1, "a share between 0 and 1"),
             ("mask_token", lambda v: 0 <= v <= 1, "a share from 0 to 1"),
-            ("detection_weight", lambda v: v >= 0, "0 or more"),
-            ("warm_start", lambda v: 0 <= v < 1, "a share from 0 to 1"),
+            ("detection_weight", lambda v: 0 <= v < inf, "0 or more"),
+            ("warm_start", lambda v: 0 <= v < 1, "a share from 0, below 1"),
             ("warm_pieces", lambda v: v >= 4, "4 tokens or more"),
-            ("dropout", lambda v: 0 <= v < 1, "a share from 0 to 1"),
+            ("dropout", lambda v: 0 <= v < 1, "a share from 0, below 1"),
             ("steps", lambda v: v >= 1, "1 or more"),
+            ("batch_size", lambda v: v >= 1, "1 or more"),
             ("accumulation", lambda v: v >= 1 and self.batch_size % v == 0, "a divisor of batch_size"),
             ("learning_rate", lambda v: 0 < v < 1, "between 0 and 1"),
-            ("warmup", lambda v: 0 <= v < 1, "a share from 0 to 1"),
+            ("warmup", lambda v: 0 <= v < 1, "a share from 0, below 1"),
+            ("weight_decay", lambda v: 0 <= v < inf, "0 or more"),
+            ("layer_decay", lambda v: 0 < v <= 1, "above 0, up to 1"),
+            ("epsilon", lambda v: 0 < v < inf, "above 0"),
+            ("seed", lambda v: 0 <= v < 2**32, "0 or more, below 2**32"),
         ):
-            if not fits(getattr(self, name)):
-                raise UsageError(expected(name, what, getattr(self, name)))
+            value = getattr(self, name)
+            fraction = isinstance(type(self).__dataclass_fields__[name].default, float)
+            right = isinstance(value, (int, float) if fraction else int) and not isinstance(value, bool)
+            if not right or not fits(value):
+                raise UsageError(expected(name, f"{'a number' if fraction else 'a whole number'}, {what}", value))
         for name, known in (
             ("precision", get_args(Precision)),
             ("sharing", get_args(Sharing)),
@@ -119,6 +144,9 @@ SIZES = {
         steps=766_000, warmup=0.013,
     ),
 }  # fmt: skip
+
+
+LENGTHS = {"tiny": 128, "small": 128, "base": 512}  # tokens a row that each size was, or is, trained with
 
 
 def sized(size: str, **changes) -> ElectraSettings:
