@@ -10,6 +10,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bioutils.annotation_inputs import CATEGORY
 from bioutils.annotators import Annotator, annotate, annotator_facts, linked_alone, load_annotator, save_annotator
 from bioutils.corpora.conversion import read, write
@@ -23,7 +25,14 @@ from bioutils.run_analysis import analyse
 from bioutils.run_records import RECORDS, add_record, read_records
 from bioutils.training.multihead import frozen_vectors, train
 from bioutils.training.multihead_config import EXAMPLE, HTML, MODES, Config, Data, read_multihead_config
-from bioutils.training.multihead_folds import as_annotator, final_epochs, joint_scores, make_folds, run_folds
+from bioutils.training.multihead_folds import (
+    as_annotator,
+    final_epochs,
+    joint_scores,
+    make_folds,
+    run_folds,
+    without_test,
+)
 from bioutils.training.multihead_scores import count
 from bioutils.training.multihead_tasks import make_task
 from bioutils.training.results import save_whole
@@ -74,13 +83,9 @@ def run_train(config: Config, *, records: Path = HERE) -> dict[str, Any]:
         facts |= {"epochs": list(result.epochs), "unseen": result.unseen, "not_asked_in_folds": result.not_asked}
         settings = replace(settings, epochs=final_epochs(result), patience=0)
     if folds.final:
-        rows = range(len(task.documents))
-        held = (
-            rows
-            if folds.folds
-            else make_folds(task, folds=max(2, round(1 / folds.validation)), seed=settings.seed)[0].test
-        )
-        known = rows if folds.folds else [i for i in rows if i not in set(held.tolist())]
+        known = held = np.arange(len(task.documents))
+        if not folds.folds:
+            known, held = without_test(task, validation=folds.validation, seed=settings.seed)
         done = train(task, known, held, settings=settings, vectors=vectors, last=bool(folds.folds), **options)
         annotator = as_annotator(task, done, encoder=model.encoder, max_length=settings.max_length)
         notes = (

@@ -88,17 +88,39 @@ def make_folds(task: MultiheadTask, *, folds: int = 4, validation: float = 0.1, 
     """Folds by abstract, alike in how many documents have links; a share of each training part chooses the epoch.
 
     All heads of a task stand on the same folds, so that no abstract is tested by one head and has trained another.
-    Raises UsageError for fewer than two folds, and for more than there are abstracts.
+    Raises UsageError for fewer than three abstracts, fewer than two folds, more than there are abstracts, and so few of either
+    that a fold has no two abstracts left to learn from and to choose by.
     """
-    groups = task.groups
-    if not 2 <= folds <= len(set(groups)):
-        raise UsageError(expected("folds", f"2 to {len(set(groups))}, the abstracts there are", folds))
-    linked = np.array([bool(m.document.links) for m in task.documents]).astype(int)
+    groups, linked = task.groups, _linked(task)
+    n = len(set(groups))
+    if n < 3:
+        raise UsageError(
+            expected("folds", "of 3 abstracts or more: to train on, to choose the epoch by, to test on", n)
+        )
+    if not 2 <= folds <= n:
+        raise UsageError(expected("folds", f"2 to {n}, the abstracts there are", folds))
     found = []
     for rest, test in grouped_folds(linked, groups, n=folds, seed=seed):
+        if len(set(groups[rest])) < 2:
+            what = f"enough to leave 2 of the {n} abstracts to train on and to choose the epoch by"
+            raise UsageError(expected("folds", what, folds, remedy=f"Give {n} folds, or more abstracts."))
         rows, held = hold_out(rest, linked, groups, share=validation, seed=seed)
         found.append(Fold(rows, held, test))
     return found
+
+
+def without_test(task: MultiheadTask, *, validation: float = 0.1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """All documents in two, as in a fold that tests nothing: those that train and the share that chooses the epoch.
+
+    Raises UsageError for fewer than two abstracts.
+    """
+    if (n := len(set(task.groups))) < 2:
+        raise UsageError(expected("documents", "of 2 abstracts or more: to train on and to choose the epoch by", n))
+    return hold_out(np.arange(len(task.documents)), _linked(task), task.groups, share=validation, seed=seed)
+
+
+def _linked(task: MultiheadTask) -> np.ndarray:
+    return np.array([bool(m.document.links) for m in task.documents]).astype(int)
 
 
 def run_folds(

@@ -25,6 +25,7 @@ from bioutils.training.multihead_folds import (
     mean_course,
     run_folds,
     unseen_labels,
+    without_test,
 )
 from bioutils.training.multihead_scores import count, label_table, mean_losses
 from bioutils.training.multihead_tasks import make_task, outputs
@@ -193,6 +194,35 @@ def test_folds_keep_abstracts_apart_and_their_own_scores(task, encoder_dir, vect
     assert fixed.epochs == (3, 3, 3)
     first = fixed.history[(fixed.history["fold"] == 0) & (fixed.history["epoch"] == 1)]
     assert first["train_loss"].tolist() != found.history.loc[first.index, "train_loss"].tolist()  # on more abstracts
+
+
+def test_few_abstracts_are_told_from_few_folds(documents):
+    tasks = [make_task(documents[:n], SPECS[:1]) for n in range(5)[1:]]
+    for task, folds, told in (
+        (tasks[0], 2, "Expected folds to be of 3 abstracts or more: .*, found 1."),
+        (tasks[1], 2, "of 3 abstracts or more: .*, found 2."),
+        (tasks[2], 2, "Expected folds to be enough to leave 2 of the 3 abstracts .*, found 2. Give 3 folds"),
+        (tasks[2], 4, "Expected folds to be 2 to 3, the abstracts there are, found 4."),
+    ):
+        with pytest.raises(UsageError, match=told):
+            make_folds(task, folds=folds)
+    assert [[len(part) for part in (f.train, f.validation, f.test)] for f in make_folds(tasks[2], folds=3)] == [
+        [1, 1, 1]
+    ] * 3
+    assert [len(f.test) for f in make_folds(tasks[3], folds=2)] == [2, 2]
+    for task, held in ((tasks[1], 1), (tasks[2], 1)):
+        rows, validation = without_test(task, validation=0.1)
+        assert len(validation) == held
+        assert sorted([*rows, *validation]) == list(range(len(task.documents)))
+    with pytest.raises(UsageError, match="Expected documents to be of 2 abstracts or more: .*, found 1."):
+        without_test(tasks[0])
+
+
+def test_without_folds_the_first_of_as_many_as_the_share_chooses(documents):
+    task = make_task(documents, SPECS)
+    rows, validation = without_test(task, validation=0.25, seed=3)
+    assert validation.tolist() == make_folds(task, folds=4, seed=3)[0].test.tolist()
+    assert sorted([*rows, *validation]) == list(range(len(documents)))
 
 
 def test_a_head_that_a_fold_asks_nothing_has_no_score_there(documents, encoder_dir):
