@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bioutils.annotation_inputs import mark
-from bioutils.corpora.records import Document
+from bioutils.corpora.records import Document, one_task
 from bioutils.errors import UsageError, expected
 from bioutils.tagging_inputs import tagging_inputs
 
@@ -20,8 +20,13 @@ LIMIT = 512  # tokens that most encoders read at once
 
 
 def document_table(documents: Sequence[Document], tokenizer: "PreTrainedTokenizerBase | None" = None) -> "pd.DataFrame":
-    """A row a document: ``id, words, pieces`` (with a tokenizer), ``tags, tagged_words, tagged_share, tags_a_tagged_word,
-    most_on_a_word, words_of_several_categories, links, linked_tags, most_links_of_a_tag``. Words stand between white space."""
+    """A row a document.
+
+    ``id, words, pieces`` (with a tokenizer); ``tags, tagged_words, tagged_share, tags_a_tagged_word, most_on_a_word,
+    words_of_several_categories``; ``B, I, E, S``: words that begin a tag, are inside one, end one, or are one alone; ``links,
+    linked_tags, linked_tag_share, links_a_linked_tag, most_links_of_a_tag``, and the same of words, which are linked by the tags
+    on them, each link once. Words stand between white space; shares are of all words, or of all tags.
+    """
     import pandas as pd
 
     rows = []
@@ -29,21 +34,35 @@ def document_table(documents: Sequence[Document], tokenizer: "PreTrainedTokenize
         marked = mark(document)
         n_words = int(marked.words[-1]) + 1 if len(marked.words) else 0
         tags, categories = np.zeros(n_words, dtype=int), [set() for _ in range(n_words)]
+        letters, words_of = Counter(), {}
         for span, units in zip(document.spans, marked.spans, strict=True):
-            words = np.unique(marked.words[units])
+            words = words_of[span.id] = np.unique(marked.words[units])
             tags[words] += 1
+            letters.update({0: "", 1: "S"}.get(len(words), "B" + "I" * (len(words) - 2) + "E"))
             for word in words:
                 categories[word].add(span.type)
-        of_tag = Counter(target for link in document.links for _, target in link.members)
+        members = [{target for _, target in link.members if target in words_of} for link in document.links]
+        of_tag = Counter(target for targets in members for target in targets)
+        of_word = Counter(word for targets in members for word in {w for target in targets for w in words_of[target]})
         tagged = int((tags > 0).sum())
         rows.append({
             "id": document.id, "words": n_words, "pieces": _pieces(marked.units, tokenizer) if tokenizer else 0,
             "tags": len(document.spans), "tagged_words": tagged, "tagged_share": tagged / max(1, n_words),
             "tags_a_tagged_word": tags.sum() / max(1, tagged), "most_on_a_word": int(tags.max(initial=0)),
-            "words_of_several_categories": sum(len(found) > 1 for found in categories), "links": len(document.links),
-            "linked_tags": len(of_tag), "most_links_of_a_tag": max(of_tag.values(), default=0),
+            "words_of_several_categories": sum(len(found) > 1 for found in categories),
+            **{letter: letters[letter] for letter in "BIES"}, "links": len(document.links),
+            **_links_of(of_tag, "tag", len(document.spans)), **_links_of(of_word, "word", n_words),
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _links_of(counts: Counter, what: str, n: int) -> dict[str, float]:
+    """How many of ``n`` tags or words are in a link, and in how many. ``counts``: links of those that are in any."""
+    return {
+        f"linked_{what}s": len(counts), f"linked_{what}_share": len(counts) / max(1, n),
+        f"links_a_linked_{what}": counts.total() / max(1, len(counts)),
+        f"most_links_of_a_{what}": max(counts.values(), default=0),
+    }  # fmt: skip
 
 
 def _pieces(units: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> int:
@@ -52,8 +71,9 @@ def _pieces(units: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> int:
 
 
 def value_table(documents: Sequence[Document]) -> "pd.DataFrame":
-    """A row a category, attribute and value: ``category, attribute, value, tags, documents, words`` (mean length of the tag), the
-    most frequent of each category first; the value "" where a tag has none."""
+    """A row a category, attribute and value: ``category, attribute, value, tags, documents, words`` (mean length of the tag),
+    ``mean, most`` (tags a document, of all documents), the most frequent of each category first; the value "" where a tag has
+    none."""
     import pandas as pd
 
     rows = []
@@ -65,8 +85,13 @@ def value_table(documents: Sequence[Document]) -> "pd.DataFrame":
             for attribute, value in values.get(span.id) or [("", "")]:
                 rows.append((span.type, attribute, value, document.id, len(span.text.split())))
     table = pd.DataFrame(rows, columns=["category", "attribute", "value", "document", "words"])
-    grouped = table.groupby(["category", "attribute", "value"], as_index=False)
-    found = grouped.agg(tags=("document", "size"), documents=("document", "nunique"), words=("words", "mean"))
+    columns = ["category", "attribute", "value"]
+    found = table.groupby(columns, as_index=False).agg(
+        tags=("document", "size"), documents=("document", "nunique"), words=("words", "mean")
+    )
+    in_each = table.groupby([*columns, "document"]).size()
+    found["mean"] = found["tags"] / max(1, len(documents))
+    found["most"] = in_each.groupby(columns).max().to_numpy() if len(found) else 0  # both in the order of their keys
     return found.sort_values(
         ["category", "attribute", "tags", "value"], ascending=[True, True, False, True], ignore_index=True
     )
@@ -92,10 +117,10 @@ def pair_table(documents: Sequence[Document]) -> "pd.DataFrame":
 def split(documents: Sequence[Document], shares: dict[str, float], *, seed: int = 0) -> dict[str, list[Document]]:
     """The documents dealt to parts by their shares, by abstract (``group``), documents with links spread evenly.
 
-    Raises UsageError for shares that are not above 0, and for more parts than abstracts.
+    Raises UsageError for shares that are no numbers above 0, and for more parts than abstracts.
     """
-    if len(shares) < 2 or any(not share > 0 for share in shares.values()):
-        raise UsageError(expected("shares", "two or more, each above 0", shares))
+    if len(shares) < 2 or any(not 0 < share < float("inf") for share in shares.values()):
+        raise UsageError(expected("shares", "two or more, each a number above 0", shares))
     groups = sorted({d.group or d.id for d in documents})
     if len(groups) < len(shares):
         raise UsageError(expected("documents", f"of {len(shares)} abstracts or more, one a part", len(groups)))
@@ -113,7 +138,8 @@ def split(documents: Sequence[Document], shares: dict[str, float], *, seed: int 
 
 
 def merged(parts: Sequence[Sequence[Document]]) -> list[Document]:
-    """All documents in one list. Raises UsageError where two have one id."""
+    """All documents in one list. Raises UsageError where two have one id, and for several tasks (``records.one_task``)."""
+    one_task({f"part {number}": part for number, part in enumerate(parts, 1)})
     found = [document for part in parts for document in part]
     if twice := [name for name, n in Counter(d.id for d in found).items() if n > 1]:
         raise UsageError(

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,19 @@ from bioutils.files import atomic_writer
 from bioutils.pages import render
 
 if TYPE_CHECKING:
+    import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
 SIZES = {
     "words": "words", "pieces": "sub-words", "tags": "tags", "tagged_words": "words with a tag",
     "tagged_share": "share of words with a tag", "tags_a_tagged_word": "tags on a word that has any",
     "most_on_a_word": "most tags on one word", "words_of_several_categories": "words with tags of several categories",
-    "links": "links", "linked_tags": "tags in a link", "most_links_of_a_tag": "most links of one tag",
+    "B": "words that begin a tag (B)", "I": "words inside a tag (I)", "E": "words that end a tag (E)",
+    "S": "words that are a tag (S)", "links": "links", "linked_tags": "tags in a link",
+    "linked_tag_share": "share of tags in a link", "links_a_linked_tag": "links of a tag that has any",
+    "most_links_of_a_tag": "most links of one tag", "linked_words": "words in a link",
+    "linked_word_share": "share of words in a link", "links_a_linked_word": "links of a word that has any",
+    "most_links_of_a_word": "most links of one word",
 }  # fmt: skip
 MOST_PAIRS = 30
 
@@ -34,7 +41,7 @@ def report(
     table, values, pairs = document_table(documents, tokenizer), value_table(documents), pair_table(documents)
     shown = {name: label for name, label in SIZES.items() if tokenizer or name != "pieces"}
     sizes = [
-        (label, _number(table[name].sum() if table[name].dtype.kind == "i" else None), *map(_number, (
+        (label, _number(table[name].sum() if _adds_up(name, table[name]) else None), *map(_number, (
             table[name].min(), table[name].mean(), table[name].max()
         )))
         for name, label in shown.items()
@@ -49,15 +56,17 @@ def report(
         )
     tables = [{"title": "Sizes", "columns": ["a document", "in all", "least", "mean", "most"], "rows": sizes}]
     by_category = values.groupby("category", sort=False)
+    in_each = [Counter(span.type for span in document.spans) for document in documents]
     tables.append({
-        "title": "Categories", "columns": ["category", "tags", "values", "mean words of a tag"],
-        "rows": [(name, _number(int(r["tags"].sum())), len(r), _number((r["words"] * r["tags"]).sum() / r["tags"].sum()))
-                 for name, r in by_category],
+        "title": "Categories", "columns": ["category", "tags", "mean a document", "most", "values", "mean words of a tag"],
+        "rows": [(name, *map(_number, (sum(n := [each[name] for each in in_each]), sum(n) / len(n), max(n))), len(r),
+                  _number((r["words"] * r["tags"]).sum() / r["tags"].sum())) for name, r in by_category],
     })  # fmt: skip
     rows = [
-        (r.category, r.attribute, r.value, *map(_number, (r.tags, r.documents, r.words))) for r in values.itertuples()
+        (r.category, r.attribute, r.value, *map(_number, (r.tags, r.mean, r.most, r.documents, r.words)))
+        for r in values.itertuples()
     ]
-    columns = ["category", "attribute", "value", "tags", "documents", "mean words"]
+    columns = ["category", "attribute", "value", "tags", "mean a document", "most", "documents", "mean words of a tag"]
     tables.append({"title": "Values", "columns": columns, "rows": rows})
     if len(pairs):
         rest = f"The {MOST_PAIRS} most frequent of {len(pairs):,}." if len(pairs) > MOST_PAIRS else ""
@@ -78,6 +87,11 @@ def report(
     if len(pairs):
         drawn.append(plots.link_heatmap(pairs))
     return {"title": title, "notes": notes, "tables": [{"note": ""} | table for table in tables], "drawn": drawn}
+
+
+def _adds_up(name: str, values: "pd.Series") -> bool:
+    """Whether the documents' numbers may be summed: counts may, shares, means and the most of a document may not."""
+    return values.dtype.kind == "i" and not name.startswith("most_")
 
 
 def _number(value: Any) -> str:

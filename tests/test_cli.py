@@ -247,6 +247,8 @@ def test_a_corpus_is_reported_merged_and_split(tmp_path, capsys):
     assert (
         "\n| a document | in all | least | mean | most |\n|---|---|---|---|---|\n| words |" in text
     )  # a table has no gap
+    row = {line.split(" | ")[0]: line.split(" | ") for line in text.splitlines() if line.count("|") == 6}
+    assert row["| most links of one word"][1] == row["| most tags on one word"][1] == "" != row["| words in a link"][1]
     assert cli.main(["corpus", "report", anna, "--out", str(tmp_path / "r.html")]) == 0
     assert (tmp_path / "r.html").read_text().count("data:image/png") == 3
     assert cli.main(["corpus", "merge", anna, bo, "--out", str(tmp_path / "all.jsonl")]) == 0
@@ -256,7 +258,8 @@ def test_a_corpus_is_reported_merged_and_split(tmp_path, capsys):
     lines = {path.stem: path.read_text().count("\n") for path in (tmp_path / "parts").iterdir()}
     assert sum(lines.values()) == 80
     assert lines["test"] < lines["train"]
-    assert cli.main([*call, "--part", "train=most", "--part", "test=0.1"]) == 2
+    for share in ("most", "inf", "nan"):
+        assert cli.main([*call, "--part", f"train={share}", "--part", "test=0.1", "--overwrite"]) == 2
     assert cli.main([*call, "--part", "train=0.9", "--part", "test=0.1"]) == 2  # they are there
     assert cli.main(["corpus", "merge", anna, anna, "--out", str(tmp_path / "twice.jsonl")]) == 2
     assert "more than one part" in capsys.readouterr().err
