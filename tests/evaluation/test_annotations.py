@@ -71,3 +71,5 @@ def test_gold_entities_at_the_borders_of_units():
     entities, found = gold_entities(mark(document), {"CONTEXT": "kind"})
     assert entities == [Entity(0, 5, "ACTION"), Entity(9, 14, "CONTEXT", "in vitro")]
     assert found == [frozenset(entities)]  # a link of one joins nothing
+    blank = Document("d", "siRNA in cells", (*spans, Span("B0", "CONTEXT", ((5, 6),), " ")), (), links)
+    assert len(gold_entities(mark(blank), {})[0]) == 2
