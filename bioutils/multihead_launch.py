@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from collections import Counter
@@ -19,13 +20,15 @@ from bioutils.corpora.pubmed import as_document, numbered, read_abstracts
 from bioutils.corpora.records import Document
 from bioutils.corpora.word_json import read_categories
 from bioutils.errors import BioutilsError, UsageError, expected
-from bioutils.files import atomic_path, check_unharmed, write_json
+from bioutils.files import atomic_path, check_folder, check_unharmed, write_json
 from bioutils.link_page import link_page
+from bioutils.models import SIDECAR
 from bioutils.run_analysis import analyse
-from bioutils.run_records import RECORDS, add_record, read_records
+from bioutils.run_records import HISTORY, LABELS, RECORDS, add_record, read_records
 from bioutils.training.multihead import frozen_vectors, train
 from bioutils.training.multihead_config import EXAMPLE, HTML, MODES, Config, Data, read_multihead_config
 from bioutils.training.multihead_folds import (
+    TABLE,
     as_annotator,
     final_epochs,
     joint_scores,
@@ -38,6 +41,7 @@ from bioutils.training.multihead_tasks import make_task
 from bioutils.training.results import save_whole
 
 HERE = Path("outputs") / RECORDS
+SCORES, TESTED = "scores.json", "test.json"  # what training and testing leave in the run's folder, beside TABLE
 SHOWN = 5  # abstracts named in an error; all are counted
 
 
@@ -51,11 +55,24 @@ def documents_of(data: Data) -> list[Document]:
     return found
 
 
-def run_train(config: Config, *, records: Path = HERE) -> dict[str, Any]:
-    """Folds, then a model on all documents, as the configuration says; returns and records the scores."""
+def earlier_run(out: Path, *, overwrite: bool) -> list[Path]:
+    """What a run left in a folder; other files there are nobody's business. Raises UsageError where it may not be replaced."""
+    found = [out / name for name in (SCORES, TABLE, LABELS, HISTORY, TESTED, "model") if (out / name).exists()]
+    if found and not overwrite:
+        raise UsageError(f"{found[0]} exists. Give --overwrite to replace the run in {out}, or choose another out.")
+    check_folder(out / "model", mark=SIDECAR, holds="a model", overwrite=True)
+    return found
+
+
+def run_train(config: Config, *, records: Path = HERE, overwrite: bool = False) -> dict[str, Any]:
+    """Folds, then a model on all documents, as the configuration says; returns and records the scores.
+
+    An earlier run in ``out`` is replaced only with ``overwrite``, and then whole: none of its files stays beside the new ones.
+    """
     if config.data is None or config.model is None:
         raise UsageError("To train, the file needs data and model.")
     model, folds, settings, out = config.model, config.folds, config.training, Path(config.out)
+    earlier = earlier_run(out, overwrite=overwrite)
     documents = documents_of(config.data)
     task = make_task(documents, tuple(model.heads.values()))
     started = time.perf_counter()
@@ -68,8 +85,14 @@ def run_train(config: Config, *, records: Path = HERE) -> dict[str, Any]:
             f"{task.not_asked} of {len(task.documents)} documents have no link: no head that learns links is asked about them"
         )
     scores: dict[str, Any] = {}
+    parts = (
+        make_folds(task, folds=folds.folds, validation=folds.validation, seed=settings.seed)
+        if folds.folds
+        else [without_test(task, validation=folds.validation, seed=settings.seed)]
+    )
+    for path in earlier:  # now that nothing is left to be refused
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     if folds.folds:
-        parts = make_folds(task, folds=folds.folds, validation=folds.validation, seed=settings.seed)
         result = run_folds(task, parts, settings=settings, vectors=vectors, **options)
         result.write(out)
         print(result.table().round(4).to_string())
@@ -83,9 +106,7 @@ def run_train(config: Config, *, records: Path = HERE) -> dict[str, Any]:
         facts |= {"epochs": list(result.epochs), "unseen": result.unseen, "not_asked_in_folds": result.not_asked}
         settings = replace(settings, epochs=final_epochs(result), patience=0)
     if folds.final:
-        known = held = np.arange(len(task.documents))
-        if not folds.folds:
-            known, held = without_test(task, validation=folds.validation, seed=settings.seed)
+        known, held = [np.arange(len(task.documents))] * 2 if folds.folds else parts[0]
         done = train(task, known, held, settings=settings, vectors=vectors, last=bool(folds.folds), **options)
         annotator = as_annotator(task, done, encoder=model.encoder, max_length=settings.max_length)
         notes = (
@@ -94,7 +115,7 @@ def run_train(config: Config, *, records: Path = HERE) -> dict[str, Any]:
         save_whole(out / "model", notes, save_annotator(annotator, trained_encoder=not model.frozen))
         print(out / "model")
     facts["seconds"] = round(time.perf_counter() - started, 1)
-    write_json(out / "scores.json", {"config": as_dict(config), "scores": scores} | facts)
+    write_json(out / SCORES, {"config": as_dict(config), "scores": scores} | facts)
     add_record(records, name=out.name, folder=out, parameters=as_dict(config), scores=scores, **facts)
     return {"scores": scores} | facts
 
@@ -129,7 +150,7 @@ def run_test(config: Config) -> dict[str, Any]:
             print(f"{name}: missed {n} {what} of {label!r}, a label that the model does not know")
     if annotator.head("category"):
         found["joint"] = joint_scores([m.document for m in task.documents], annotator, linker)[0]
-    write_json(Path(config.out) / "test.json", _finite(found))
+    write_json(Path(config.out) / TESTED, _finite(found))
     for part in [part for part in ("heads", "joint") if part in found]:
         for name, numbers in found[part].items():
             print(f"{part:6} {name:20} " + "  ".join(f"{k} {v:.3f}" for k, v in numbers.items()))
@@ -208,12 +229,12 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML or JSON")
     parser.add_argument("--mode", choices=MODES, default="train", help="(default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="replace what was deployed before")
+    parser.add_argument("--overwrite", action="store_true", help="replace what was trained or deployed before")
     call = parser.parse_args(arguments)
     try:
         config = read_multihead_config(call.config)
         if call.mode == "train":
-            run_train(config)
+            run_train(config, overwrite=call.overwrite)
         elif call.mode == "test":
             run_test(config)
         elif call.mode == "analyse":

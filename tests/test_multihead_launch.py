@@ -54,7 +54,13 @@ def test_train_test_deploy(config, capsys, monkeypatch):
     assert set(scores["scores"]) == {"category", "effect", "link", "mean"}
     assert len(scores["epochs"]) == 2
     assert (folder / "tags" / "history.csv").read_text().count("\n") == 1 + 2 * 2 * 2 * 3  # folds, epochs, parts, heads
-    assert main([path]) == 0
+    (folder / "tags" / "notes.txt").write_text("mine")
+    kept = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+    assert main([path]) == 2  # a run is there
+    assert "scores.json exists. Give --overwrite to replace the run in" in capsys.readouterr().err
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()} == kept
+    assert main([path, "--overwrite"]) == 0
+    assert (folder / "tags" / "notes.txt").read_text() == "mine"
     records = [json.loads(line) for line in (folder / "outputs" / "runs.jsonl").read_text().splitlines()]
     assert [r["name"] for r in records] == ["tags", "tags"]  # one a run, none overwritten
     assert records[0]["parameters"]["model"]["heads"]["effect"]["scheme"] == "BIO"
@@ -76,6 +82,31 @@ def test_train_test_deploy(config, capsys, monkeypatch):
     assert "<b>" not in html
     assert main([path, "--mode", "deploy"]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_no_file_of_an_earlier_run_stays_beside_the_new_ones(config, tmp_path, monkeypatch, capsys):
+    _, content = config
+    monkeypatch.chdir(tmp_path)
+    model = content["model"] | {"heads": {"category": content["model"]["heads"]["category"]}}
+    changed = content | {"out": "tags", "model": model}
+    for training in ({"folds": 2, "final": False}, {"folds": 0}):
+        (tmp_path / "c.yaml").write_text(
+            yaml.safe_dump(changed | {"training": content["training"] | {"epochs": 1} | training})
+        )
+        (tmp_path / "tags").mkdir(exist_ok=True)
+        (tmp_path / "tags" / "mine.csv").write_text("a")
+        assert main(["c.yaml", "--overwrite"]) == 0
+    assert {p.name for p in (tmp_path / "tags").iterdir()} == {"scores.json", "model", "mine.csv"}
+    (tmp_path / "analyse.yaml").write_text(yaml.safe_dump({"out": "analysis", "analyse": {}}))
+    assert main(["analyse.yaml", "--mode", "analyse"]) == 2  # earlier: the first run's curves as the second's
+    assert "None of the 2 runs has left the history.csv" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "tags" / "model")
+    (tmp_path / "tags" / "model").mkdir()
+    (tmp_path / "tags" / "model" / "clay.txt").write_text("a")
+    assert main(["c.yaml", "--overwrite"]) == 2
+    assert "holds something else than a model" in capsys.readouterr().err
+    assert (tmp_path / "tags" / "model" / "clay.txt").is_file()
+    assert (tmp_path / "tags" / "scores.json").is_file()
 
 
 def test_a_test_on_training_abstracts_is_refused(config, tmp_path, monkeypatch, capsys):

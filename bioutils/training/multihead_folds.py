@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     import torch
 
 
+TABLE = "folds.csv"  # a run's scores, a row a fold and head
+
+
 @dataclass(frozen=True)
 class Fold:
     """Numbers of the documents that train, that choose the epoch, and that are tested."""
@@ -71,7 +74,7 @@ class FoldResult:
 
     def write(self, folder: Path) -> None:
         """The three tables into a folder, as CSV: ``folds.csv`` (the scores), ``labels.csv`` and ``history.csv``."""
-        for name, table in (("folds.csv", self.scores), (LABELS, self.labels), (HISTORY, self.history)):
+        for name, table in ((TABLE, self.scores), (LABELS, self.labels), (HISTORY, self.history)):
             with atomic_path(folder / name) as path:
                 table.to_csv(path, index=False)
 
