@@ -20,16 +20,21 @@ KEYS = "finished", "name", "folder", "parameters", "scores"
 def add_record(
     path: Path, *, name: str, folder: Path | str, parameters: Mapping[str, Any], scores: Mapping[str, Any], **facts: Any
 ) -> None:
-    """Adds a run's line: what it was set to, what came out, where its files lie, and when it was finished."""
+    """Adds a run's line: what it was set to, what came out, where its files lie, and when it was finished.
+
+    The folder is noted from that of the record where it lies within, so that the two may be moved together; else in full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    line = {"finished": time.strftime("%Y-%m-%dT%H:%M:%S"), "name": name, "folder": str(folder)}
+    folder, here = Path(folder).resolve(), path.parent.resolve()
+    place = (folder.relative_to(here) if folder.is_relative_to(here) else folder).as_posix()
+    line = {"finished": time.strftime("%Y-%m-%dT%H:%M:%S"), "name": name, "folder": place}
     line |= {"parameters": dict(parameters), "scores": dict(scores), **facts}
     with path.open("a", encoding="utf-8") as stream:  # one write a line: processes side by side do not mix theirs
         stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 
 
 def read_records(path: Path | str, *, names: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The runs in a record, oldest first; ``names``: those of these names or folders alone.
+    """The runs in a record, oldest first, their folders in full; ``names``: those of these names or folders alone.
 
     Raises UsageError for no record and for a name that is not in it, DataError with the line for what is no record of a run.
     """
@@ -44,11 +49,18 @@ def read_records(path: Path | str, *, names: Sequence[str] = ()) -> list[dict[st
             raise DataError(f"Not JSON: {error.msg}. Remove the line.", path=path, line=number) from None
         if not isinstance(record, dict) or any(key not in record for key in KEYS):
             raise DataError(f"Not the record of a run, which has {', '.join(KEYS)}.", path=path, line=number)
-        found.append(record)
-    for name in names:
-        if not any(name in (record["name"], record["folder"]) for record in found):
+        found.append(record | {"folder": _whole(record["folder"], path.parent)})
+    chosen = [[r for r in found if name == r["name"] or str(Path(name).resolve()) == r["folder"]] for name in names]
+    for name, runs in zip(names, chosen, strict=True):
+        if not runs:
             raise UsageError(expected("run", "one in the record", name, available=sorted({r["name"] for r in found})))
-    return [r for r in found if not names or r["name"] in names or r["folder"] in names]
+    return [r for r in found if not names or any(r in runs for runs in chosen)]
+
+
+def _whole(folder: str, here: Path) -> str:
+    """A noted folder in full; of lines that noted it as it was given, the one seen from where the command stands."""
+    there = (here / folder).resolve()
+    return str(there if there.exists() or not Path(folder).exists() else Path(folder).resolve())
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,28 @@ def test_a_broken_line_is_named(path, line):
         stream.write(line + "\n")
     with pytest.raises(DataError, match=r"runs\.jsonl:3: Not"):
         read_records(path)
+
+
+def test_a_run_is_found_from_anywhere_and_when_moved_with_its_record(tmp_path, monkeypatch):
+    (tmp_path / "a" / "outputs" / "tags").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    path = Path("outputs/runs.jsonl")
+    for folder in ("outputs/tags", "../elsewhere"):
+        add_record(path, name="r", folder=folder, parameters={}, scores={})
+    with path.open("a") as stream:  # as it was noted once
+        stream.write(
+            json.dumps({"finished": "", "name": "old", "folder": "../elsewhere", "parameters": {}, "scores": {}}) + "\n"
+        )
+    elsewhere = str(tmp_path / "elsewhere")
+    assert [r["folder"] for r in read_records(path)] == [str(tmp_path / "a" / "outputs" / "tags"), elsewhere, elsewhere]
+    assert len(read_records(path, names=["outputs/tags"])) == 1
+    monkeypatch.chdir(tmp_path)
+    assert [r["folder"] for r in read_records("a/outputs/runs.jsonl")][0] == str(tmp_path / "a" / "outputs" / "tags")
+    (tmp_path / "a").rename(tmp_path / "b")
+    found = read_records("b/outputs/runs.jsonl")
+    assert [r["folder"] for r in found][:2] == [str(tmp_path / "b" / "outputs" / "tags"), elsewhere]
+    assert read_records("b/outputs/runs.jsonl", names=[elsewhere]) == found[1:2]
 
 
 def test_unknown_runs(path, tmp_path):
