@@ -11,12 +11,30 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+TRIALS = "trials.jsonl"
+
 
 def arguments(description: str) -> argparse.ArgumentParser:
     """A parser with the options common to all benchmarks."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3, help="timings of each way, taken in turn; the median counts")
     return parser
+
+
+def read_trials(record: Path) -> list[dict]:
+    """The lines of a record of trials, none where there is no file. Raises DataError with the line that is cut."""
+    from bioutils.errors import DataError
+
+    found = []
+    for number, line in enumerate(record.read_text(encoding="utf-8").splitlines() if record.is_file() else [], 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            row = error
+        if not isinstance(row, dict):
+            raise DataError("No whole trial. Remove the line: its trial is run again.", path=record, line=number)
+        found.append(row)
+    return found
 
 
 def run_trials(
@@ -26,17 +44,21 @@ def run_trials(
     *,
     shown: Sequence[str],
 ) -> None:
-    """A line of JSON a seed of ``call.seeds`` into ``call.out``, ``keys`` first; trials that are there are not run again."""
+    """A line of JSON a seed of ``call.seeds`` into ``call.out``, ``keys`` first; trials that are there are not run again.
+
+    Raises DataError for a line that is no trial.
+    """
     call.out.mkdir(parents=True, exist_ok=True)
-    record = call.out / "trials.jsonl"
-    done = [json.loads(line) for line in record.read_text().splitlines()] if record.is_file() else []
+    record = call.out / TRIALS
+    done = read_trials(record)
     for seed in map(int, call.seeds.split(",")):
         key = {name: getattr(call, name, None) for name in keys} | {"seed": seed}
         if any(all(row.get(name) == value for name, value in key.items()) for row in done):
             continue
         found = one(call, seed)
+        ended = not record.is_file() or record.read_bytes()[-1:] in (b"", b"\n")
         with record.open("a") as stream:
-            stream.write(json.dumps(key | found) + "\n")
+            stream.write(("" if ended else "\n") + json.dumps(key | found) + "\n")
         print(json.dumps({name: key[name] for name in shown} | found), flush=True)
 
 

@@ -4,34 +4,39 @@
 
 ``random:NAME`` is that architecture untrained. Entity corpora are scored by span micro-F1, relation corpora by the micro-F1 of
 the relations alone (BLURB's rule: a pair without one is no success). A line of JSON a trial in --out, what is there stays; and
-downstream.csv, the matrix of the trials with the settings of the call.
+downstream.csv, all trials that are there, a row an encoder's settings on a corpus.
 """
 
 import argparse
-import json
-import shutil
 import statistics
+import sys
+import tempfile
 import time
 import warnings
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
+from bioutils.cache import digest
+from bioutils.corpora import find_root
 from bioutils.corpora.entities import TYPES, read_entities
 from bioutils.corpora.relations import FORMS, read_relations
-from bioutils.errors import UsageError, expected
+from bioutils.encoders import RANDOM, load_tokenizer, resolve
+from bioutils.errors import BioutilsError, DataError, UsageError, expected
 from bioutils.evaluation.classification import evaluate
 from bioutils.evaluation.spans import evaluate_spans
 from bioutils.evaluation.tag_baselines import FeatureCRF
+from bioutils.files import atomic_path, sha256
 from bioutils.training import relation_tasks, tagging
 from bioutils.training.electra.export import COLUMNS
-from bioutils.training.relations import FINE_TUNED, run_trial
+from bioutils.training.relations import ARCHITECTURES, FINE_TUNED, run_trial
 from bioutils.training.tagging import TAGGING, documents_of, train_tagger
 
-from common import run_trials
+from common import TRIALS, read_trials, run_trials
 
 NAMES = (
     "corpus",
@@ -44,8 +49,12 @@ NAMES = (
     "batch_size",
     "metric",
     "train",
+    "weights",
 )
 METRICS = {"entities": "micro_f1", "relations": "micro_f1_positive"}
+# What may choose the epoch: scores that the judges of validation rows give.
+CHOOSES = {"entities": ("micro_f1", "macro_f1", "accuracy", "loss"), "relations": ("accuracy", "macro_f1", "loss")}
+HEADS = {"entities": ("softmax", "crf"), "relations": tuple(name for way, name in ARCHITECTURES if way == "fine-tuned")}
 SHOWN = {"micro_f1": "span micro-F1", "micro_f1_positive": "micro-F1 of the relations"}
 
 
@@ -56,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--corpora", default="ncbi-disease,bc2gm,gad")
     p.add_argument("--sample", action="store_true", help="the small corpora that come with the project")
-    p.add_argument("--trials", type=int, default=3, help="seeds 0, 1, … (default: %(default)s)")
+    p.add_argument("--trials", type=int, default=3, help="seeds 0, 1, …; of the baseline one (default: %(default)s)")
     p.add_argument(
         "--head", default="", help="softmax or crf, and MLP, CNN, CNN_seg or entities; by default softmax and MLP"
     )
@@ -79,14 +88,49 @@ def settings_of(call: argparse.Namespace, base, seed: int):
     return replace(base, seed=seed, **{name: value for name, value in changes.items() if value is not None})
 
 
+def kind_of(corpus: str) -> str:
+    return "entities" if corpus in TYPES else "relations"
+
+
+def check(call: argparse.Namespace, encoders: list[str], corpora: list[str]) -> None:
+    """Raises BioutilsError for what would fail later: before the first trial, not after hours."""
+    for name, value, least in (("--trials", call.trials, 1), ("--train", call.train, 2)):  # of two, one chooses
+        if value is not None and value < least:
+            raise UsageError(expected(name, f"{least} or more", value))
+    for corpus in corpora:
+        if corpus not in TYPES and corpus not in FORMS:
+            raise UsageError(expected("corpus", "a known one", corpus, available=[*TYPES, *FORMS]))
+        for name, known in (("metric", CHOOSES), ("head", HEADS)):
+            value, right = getattr(call, name), known[kind_of(corpus)]
+            if value and value not in right:
+                raise UsageError(expected(f"--{name}", f"one for {corpus}", value, available=right))
+        settings_of(call, TAGGING if corpus in TYPES else FINE_TUNED, 0)
+        find_root(corpus, sample=call.sample)
+    for encoder in encoders:
+        if encoder != "baseline":
+            load_tokenizer(encoder)
+            weights_of(encoder)
+
+
+@cache
+def weights_of(encoder: str) -> str | None:
+    """Which weights a name stands for now (or, untrained, which architecture and vocabulary), so that a model that was made
+    anew is not taken for the one before. None for the baseline, and for what lies in the hub."""
+    folder = Path(resolve(encoder)) if encoder != "baseline" else None
+    if folder is None or not folder.is_dir():
+        return None
+    patterns = (
+        ("config.json", "tokenizer.json", "vocab.txt") if encoder.startswith(RANDOM) else ("*.safetensors", "*.bin")
+    )
+    files = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    if not files:
+        raise UsageError(f"{folder} holds no weights. Name a folder with model.safetensors, or random:{encoder}.")
+    return sha256(files[0]) if len(files) == 1 else digest([sha256(path).encode() for path in files])
+
+
 def one(call: argparse.Namespace, seed: int) -> dict:
     started = time.perf_counter()
-    if call.corpus in TYPES:
-        found = entities(call, seed)
-    elif call.corpus in FORMS:
-        found = relations(call, seed)
-    else:
-        raise UsageError(expected("corpus", "a known one", call.corpus, available=[*TYPES, *FORMS]))
+    found = (entities if call.corpus in TYPES else relations)(call, seed)
     return {name: round(value, 4) for name, value in found.items()} | {
         "seconds": round(time.perf_counter() - started, 1)
     }
@@ -99,13 +143,14 @@ def entities(call: argparse.Namespace, seed: int) -> dict:
     if call.encoder == "baseline":
         tag = FeatureCRF([s.tokens for s in task.train], [s.tags for s in task.train]).predict
     else:
-        where = call.out / "work"
-        tagger, _ = train_tagger(
-            task, encoder=call.encoder, head=call.head or "softmax", settings=settings_of(call, TAGGING, seed), out=where,
-            progress=False,
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory(
+            prefix="work-", dir=call.out
+        ) as where:  # its own: others may fill the matrix too
+            tagger, _ = train_tagger(
+                task, encoder=call.encoder, head=call.head or "softmax", settings=settings_of(call, TAGGING, seed),
+                out=where, progress=False,
+            )  # fmt: skip
         tag = tagger.tag_words
-        shutil.rmtree(where, ignore_errors=True)
     words, gold = [s.tokens for s in task.test], [s.tags for s in task.test]
     metrics = evaluate_spans(gold, tag(words), documents=documents_of(task.test)).metrics
     return {name: metrics[name] for name in ("micro_f1", "micro_f1_low", "micro_f1_high", "macro_f1")}
@@ -127,10 +172,11 @@ def relations(call: argparse.Namespace, seed: int) -> dict:
     if call.encoder == "baseline":
         trial = relation_tasks.baseline_trial(task, folds, seed=seed)
     else:
-        trial = run_trial(
-            task, folds, strategy="fine-tuned", head=call.head or "MLP", marking="enclose", encoder=call.encoder,
-            settings=settings_of(call, FINE_TUNED, seed), out=call.out / "work", progress=False,
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory(prefix="work-", dir=call.out) as where:
+            trial = run_trial(
+                task, folds, strategy="fine-tuned", head=call.head or "MLP", marking="enclose", encoder=call.encoder,
+                settings=settings_of(call, FINE_TUNED, seed), out=where, progress=False,
+            )  # fmt: skip
     metrics = evaluate(
         task.labels[trial.rows], trial.probabilities, task.names, groups=task.groups[trial.rows],
         positive=task.corpus.positive,
@@ -143,35 +189,51 @@ def drawn(rows: np.ndarray, n: int | None, seed: int) -> np.ndarray:
     return rows if n is None or n >= len(rows) else np.sort(np.random.default_rng(seed).permutation(rows)[:n])
 
 
-def summary(call: argparse.Namespace, encoders: list[str], corpora: list[str]) -> pd.DataFrame:
-    """A row a cell of the matrix that has trials with these settings: mean, lowest and highest over the trials."""
-    trials = [json.loads(line) for line in (call.out / "trials.jsonl").read_text().splitlines()]
-    asked = {name: getattr(call, name) for name in NAMES if name not in ("corpus", "encoder")}
+def summary(record: Path) -> pd.DataFrame:
+    """A row a corpus, encoder and settings: over the seeds mean, lowest and highest, and the settings, empty where not given.
+
+    ``chosen_by`` is the score that chose the epoch. A seed that was run twice counts once. Lines of before a setting was kept
+    have none.
+    """
+    groups: dict[tuple, dict[int, float]] = {}
+    for number, row in enumerate(read_trials(record), 1):
+        metric = METRICS[kind_of(row.get("corpus"))]
+        if missing := [name for name in ("corpus", "encoder", "seed", metric) if name not in row]:
+            raise DataError(f"No trial of this benchmark: no {missing[0]}.", path=record, line=number)
+        groups.setdefault(tuple(row.get(name) for name in NAMES), {})[row["seed"]] = row[metric]
     found = []
-    for corpus in corpora:
-        metric = METRICS["entities" if corpus in TYPES else "relations"]
-        for encoder in encoders:
-            cell = asked | {"corpus": corpus, "encoder": encoder}
-            values = [row[metric] for row in trials if all(row.get(name) == value for name, value in cell.items())]
-            if values:
-                mean = round(statistics.mean(values), 4)
-                found.append((corpus, SHOWN[metric], encoder, len(values), mean, min(values), max(values)))
-    return pd.DataFrame(found, columns=COLUMNS)
+    for key, by_seed in groups.items():
+        cell, values = dict(zip(NAMES, key, strict=True)), list(by_seed.values())
+        metric, scores = METRICS[kind_of(cell["corpus"])], (statistics.mean(values), min(values), max(values))
+        row = dict(zip(COLUMNS, (cell["corpus"], SHOWN[metric], cell["encoder"], len(values), *scores), strict=True))
+        settings = {name: cell[name] for name in NAMES if name not in ("corpus", "encoder", "metric", "train")}
+        found.append(row | {"train": cell["train"]} | settings | {"chosen_by": cell["metric"]})
+    return pd.DataFrame(found).round({"mean": 4}).astype(dict.fromkeys(("train", "epochs", "batch_size"), "Int64"))
 
 
-def main() -> None:
-    call = parser().parse_args()
-    encoders, corpora = call.encoders.split(","), call.corpora.split(",")
+def run(call: argparse.Namespace) -> None:
+    encoders, corpora = ([name.strip() for name in names.split(",")] for names in (call.encoders, call.corpora))
+    check(call, encoders, corpora)
     for corpus in corpora:
         for encoder in encoders:
             trials = 1 if encoder == "baseline" else call.trials
-            seeds = ",".join(map(str, range(trials)))
-            cell = SimpleNamespace(**vars(call) | {"corpus": corpus, "encoder": encoder, "seeds": seeds})
+            more = {"corpus": corpus, "encoder": encoder, "weights": weights_of(encoder)}
+            cell = SimpleNamespace(**vars(call) | more | {"seeds": ",".join(map(str, range(trials)))})
             run_trials(cell, NAMES, one, shown=("corpus", "encoder", "seed"))
-    cells = summary(call, encoders, corpora)
-    cells.to_csv(call.out / "downstream.csv", index=False)
-    print(cells.pivot(index=["corpus", "metric"], columns="encoder", values="mean").to_string())
+    cells = summary(call.out / TRIALS)
+    with atomic_path(call.out / "downstream.csv") as path:
+        cells.to_csv(path, index=False)
+    print(cells.dropna(axis=1, how="all").drop(columns="weights", errors="ignore").to_string(index=False))
+
+
+def main() -> int:
+    try:
+        run(parser().parse_args())
+    except BioutilsError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bioutils.encoders import load_tokenizer
 from bioutils.errors import DataError, UsageError, expected
-from bioutils.files import atomic_folder, check_folder, read_json, write_json
+from bioutils.files import atomic_folder, check_folder, open_bytes, read_json, reading, write_json
 from bioutils.models import SIDECAR
 from bioutils.pages import render
 from bioutils.training.electra.vocabulary import save_tokenizer
@@ -57,18 +57,33 @@ def export(
 
 
 def downstream(path: Path) -> dict[str, Any]:
-    """The card's table from a CSV: ``corpus, metric, encoder, trials, mean, lowest, highest``. Raises DataError for another."""
-    rows = pd.read_csv(path)
+    """The card's table from a CSV: ``corpus, metric, encoder, trials, mean, lowest, highest`` and perhaps ``train``, how many
+    examples there were to train on. Raises DataError for another, and for two rows of an encoder that stand in one cell."""
+    try:
+        with reading(path), open_bytes(path) as stream:
+            rows = pd.read_csv(stream)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise DataError(f"Not a table: {error}.", path=path) from None
     if not set(COLUMNS) <= set(rows):
         raise DataError(expected("columns", str(list(COLUMNS)), list(rows)), path=path, line=1)
+    if not len(rows):
+        raise DataError("A table without rows.", path=path)
+    for name in COLUMNS[3:]:
+        if not pd.api.types.is_numeric_dtype(rows[name]):
+            raise DataError(expected(f"column {name}", "numbers", list(rows[name])[:3]), path=path)
+    rows["train"] = rows["train"].fillna(0) if "train" in rows else 0
     encoders = list(dict.fromkeys(rows["encoder"]))
     table = []
-    for (corpus, metric), group in rows.groupby(["corpus", "metric"], sort=False):
+    for (corpus, metric, train), group in rows.groupby(["corpus", "metric", "train"], sort=False):
+        task = f"{corpus}, {metric}" + (f", {train:,.0f} to train on" if train else "")
+        if twice := [name for name, n in group["encoder"].value_counts().items() if n > 1]:
+            told = f"There are two rows of {twice[0]} on {task}, of other settings. Leave the rows that the card is to show."
+            raise DataError(told, path=path)
         cells = {
             r.encoder: f"{r.mean:.3f}" + (f" ({r.lowest:.3f} to {r.highest:.3f})" if r.trials > 1 else "")
             for r in group.itertuples()
         }
-        table.append({"task": f"{corpus}, {metric}", "cells": [cells.get(name, "–") for name in encoders]})
+        table.append({"task": task, "cells": [cells.get(name, "–") for name in encoders]})
     return {"encoders": encoders, "downstream": table}
 
 
