@@ -99,6 +99,9 @@ def parse(content: bytes, *, name: str, group: Callable[[str], str] = pmid, path
     text, tags = root.find("TEXT"), root.find("TAGS")
     if text is None or tags is None:
         raise DataError(f"No {'TEXT' if text is None else 'TAGS'} under {root.tag}: not a file of MAE.", path=path)
+    if len(text):
+        remedy = "Put the text in CDATA, or write &lt; for <: offsets count what it says."
+        raise DataError(expected("TEXT", "text alone", f"<{text[0].tag}> in it", remedy=remedy), path=path)
     words = text.text or ""
     spans, remarks, links = [], [], []
     for element in tags:

@@ -53,6 +53,7 @@ def test_tags_values_and_links(tmp_path):
         (file(tags=TAGS.replace('geneID="G0"', 'geneID="G7"')), "L0 .* names G7, which is not there"),
         (file(tags=TAGS + '<GENE id="G0" spans="0~4" text="Loss" />'), "id G0 stands 2 times"),
         (b"<Task><TEXT>a</TEXT></Task>", "No TAGS under Task"),
+        (b"<Task><TEXT>a <i>b</i> c</TEXT><TAGS/></Task>", "a.xml: Expected TEXT to be text alone, found '<i> in it'"),
         (
             file(before="<?xml version='1.0'?>\n<!DOCTYPE Other>"),
             r"a.xml:2: The DOCTYPE names the task 'Other', the .* 'Task'",
