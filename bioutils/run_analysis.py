@@ -115,9 +115,10 @@ def head_scores(history: "pd.DataFrame", part: str, epoch: int) -> "pd.DataFrame
 def course_figure(
     histories: "Mapping[str, pd.DataFrame]", column: str, *, part: str, heads: Sequence[str] = (), how: str = "mean"
 ) -> np.ndarray:
-    """A panel a head, and one for all: a curve a run over epochs, the range of its folds as a band."""
+    """A panel a head, and one for all: a curve a run over epochs, the range of its folds as a band; runs without one of ``heads``
+    have none."""
     names = list(heads) or list(dict.fromkeys(head for h in histories.values() for head in h["head"].unique()))
-    of_part = {name: h[h["part"] == part] for name, h in histories.items()}
+    of_part = {name: h[h["part"] == part] for name, h in histories.items() if _own(h, names)}
     panels = [
         (head, {n: h[h["head"] == head] for n, h in of_part.items() if (h["head"] == head).any()}) for head in names
     ]
@@ -152,16 +153,17 @@ def analyse(
         raise UsageError(
             f"None of the {len(records)} runs has left the {HISTORY} of several heads: train with training.folds."
         )
-    histories, labels = by_run(known), by_run(own_tables(records, LABELS))
     there = sorted({head for _, history in known for head in history["head"]})
     if unknown := [head for head in heads if head not in there]:
         raise UsageError(expected("head", "one of the runs'", unknown[0], available=there))
+    more = [(len(records) - len(known), "have no course of several heads, or a later run took their folder")]
+    if heads:
+        without = len(known)
+        known = [(record, history) for record, history in known if _own(history, heads)]
+        more.append((without - len(known), f"have no head {' or '.join(heads)}"))
+    histories, labels = by_run(known), by_run(own_tables(records, LABELS))
     runs = record_table([record for record, _ in known], by=by)
-    parts = ["# Runs\n", _markdown(runs)]
-    if len(known) < len(records):
-        parts.append(
-            f"{len(records) - len(known)} more on record have no course of several heads, or a later run took their folder.\n"
-        )
+    parts = ["# Runs\n", _markdown(runs), *(f"{n} more on record {what}.\n" for n, what in more if n)]
     tables = {"runs": runs}
     for column in dict.fromkeys((metric, "loss")):
         axes = course_figure(histories, column, part="validation", heads=heads, how=combine)

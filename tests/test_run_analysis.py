@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from bioutils.errors import UsageError
-from bioutils.run_analysis import analyse, combined, epoch_table, head_scores, label_means, own_tables
+from bioutils.run_analysis import analyse, combined, course_figure, epoch_table, head_scores, label_means, own_tables
 
 F1 = {  # head → fold → F1 at epochs 1, 2, 3; fold 1 stopped after two
     "category": {0: (0.2, 0.6, 0.9), 1: (0.4, 0.8)},
@@ -97,6 +97,22 @@ def test_a_report_of_runs(records, tmp_path):
         "b-labels.csv",
     }
     assert pd.read_csv(tmp_path / "out" / "b-test.csv").set_index("head").loc["category", "f1"] == pytest.approx(0.65)
+
+
+def test_runs_without_the_heads_in_question_are_left_out_and_counted(records, history, tmp_path):
+    history[history["head"] == "effect"].to_csv(tmp_path / "b" / "history.csv", index=False)
+    report = analyse(records, tmp_path / "out", heads=["category"]).read_text()
+    assert "1 more on record have no head category.\n" in report
+    assert "| a | 2026 |" in report
+    assert "## b" not in report
+    assert "| b |" not in report
+    assert not (tmp_path / "out" / "b-test.csv").exists()
+    both = analyse(records, tmp_path / "both", heads=["category", "effect"]).read_text()
+    assert "more on record" not in both
+    axes = course_figure(
+        {"a": history, "b": history[history["head"] == "effect"]}, "f1", part="test", heads=["category"]
+    )
+    assert [line.get_label() for line in axes[0].lines] == ["a"]
 
 
 def test_what_cannot_be_analysed(records, tmp_path):
