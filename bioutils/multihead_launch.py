@@ -26,7 +26,7 @@ from bioutils.models import SIDECAR
 from bioutils.run_analysis import analyse
 from bioutils.run_records import HISTORY, LABELS, RECORDS, add_record, read_records
 from bioutils.training.multihead import frozen_vectors, train
-from bioutils.training.multihead_config import EXAMPLE, HTML, MODES, Config, Data, read_multihead_config
+from bioutils.training.multihead_config import EXAMPLE, HTML, IGNORED, MODES, Config, Data, read_multihead_config
 from bioutils.training.multihead_folds import (
     TABLE,
     as_annotator,
@@ -121,8 +121,10 @@ def run_train(config: Config, *, records: Path = HERE, overwrite: bool = False) 
 
 
 def as_dict(config: Config) -> dict[str, Any]:
-    """The configuration as it can be written down."""
-    return {key: value for key, value in asdict(config).items() if value is not None}
+    """The configuration as it can be written down, under the keys of the file."""
+    found = {key: value for key, value in asdict(config).items() if value is not None}
+    training = {key: value for key, value in (found["training"] | found.pop("folds")).items() if key not in IGNORED}
+    return found | {"training": training}
 
 
 def run_test(config: Config) -> dict[str, Any]:

@@ -81,19 +81,30 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def record_table(records: Sequence[Mapping[str, Any]], *, by: Sequence[str] = ()) -> "pd.DataFrame":
     """A row a run: its name, the parameters ``by`` (those in which the runs differ, when empty), and its scores.
 
-    Raises UsageError for a parameter that no run has.
+    A name in ``by`` is that of a parameter or its last parts: ``balance`` and ``training.balance`` find both the
+    ``training.balance`` of a run from a file and the ``balance`` of a notebook's; where several of a run's parameters answer, none
+    does. Raises UsageError for a parameter that no run has.
     """
     import pandas as pd
 
     parameters = [flat(record["parameters"]) for record in records]
     names = list(dict.fromkeys(name for found in parameters for name in found))
-    if unknown := [name for name in by if name not in names]:
+    of = {name: [_parameter(found, name) for found in parameters] for name in by}
+    if unknown := [name for name in by if not any(of[name])]:
         raise UsageError(expected("parameter", "one that the runs were given", unknown[0], available=names))
     shown = list(by) or [n for n in names if len({repr(found.get(n)) for found in parameters}) > 1 and n != "out"]
     rows = [
         {"run": record["name"], "finished": record["finished"]}
-        | {n: found.get(n) for n in shown}
+        | {n: found.get(of[n][i] if n in of else n) for n in shown}
         | flat(record["scores"])
-        for record, found in zip(records, parameters, strict=True)
+        for i, (record, found) in enumerate(zip(records, parameters, strict=True))
     ]
     return pd.DataFrame(rows)
+
+
+def _parameter(found: Mapping[str, Any], name: str) -> str:
+    """What a run calls a parameter: by the name itself, else by the last parts of one or the other; "" where there is none."""
+    if name in found:
+        return name
+    alike = [other for other in found if other.endswith(f".{name}") or name.endswith(f".{other}")]
+    return alike[0] if len(alike) == 1 else ""

@@ -65,8 +65,12 @@ def test_train_test_deploy(config, capsys, monkeypatch):
     assert [r["name"] for r in records] == ["tags", "tags"]  # one a run, none overwritten
     assert records[0]["parameters"]["model"]["heads"]["effect"]["scheme"] == "BIO"
     assert load_annotator(folder / "tags" / "model").head("EFFECT") == "effect"
+    assert records[0]["parameters"]["training"]["folds"] == 2  # under the keys of the file
+    assert "folds" not in records[0]["parameters"]
     compare = folder / "compare.yaml"
-    compare.write_text(yaml.safe_dump({"out": str(folder / "analysis"), "analyse": {"heads": ["effect", "link"]}}))
+    compare.write_text(
+        yaml.safe_dump({"out": str(folder / "analysis"), "analyse": {"heads": ["effect", "link"], "by": ["balance"]}})
+    )
     capsys.readouterr()
     assert main([str(compare), "--mode", "analyse"]) == 0
     assert "| all (mean) |" in capsys.readouterr().out

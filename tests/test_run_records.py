@@ -32,7 +32,23 @@ def test_the_table_shows_the_parameters_that_differ(path):
     table = record_table(read_records(path), by=["model.frozen", "model.layers"])
     assert table.columns.tolist() == ["run", "finished", "model.frozen", "model.layers", "mean.f1"]
     with pytest.raises(UsageError, match=r"model\.frozen"):
-        record_table(read_records(path), by=["frozen"])
+        record_table(read_records(path), by=["thawed"])
+
+
+def test_parameters_of_files_and_of_notebooks_are_compared_by_their_last_parts(path):
+    heads = {"a": {"scheme": "BIO"}, "b": {"scheme": "none"}}
+    add_record(path, name="book", folder="x", parameters={"balance": 0.5, "frozen": False, "scheme": "none"}, scores={})
+    add_record(path, name="two", folder="y", parameters={"model": {"heads": heads}}, scores={})
+    records = read_records(path)
+    table = record_table(records, by=["balance", "frozen", "scheme"])
+    assert table.columns.tolist()[:5] == ["run", "finished", "balance", "frozen", "scheme"]
+    assert table["balance"].tolist()[:3] == [0.0, 1.0, 0.5]
+    assert table["frozen"].tolist() == [True, True, False, None]
+    assert table["scheme"].dropna().to_dict() == {2: "none"}  # of two heads' schemes neither is the run's
+    assert record_table(records, by=["training.balance"])["training.balance"].tolist()[:3] == [0.0, 1.0, 0.5]
+    assert record_table(records, by=["model.heads.a.scheme"])["model.heads.a.scheme"].tolist()[2:] == ["none", "BIO"]
+    with pytest.raises(UsageError, match=r"found 'heads\.scheme'.*model\.heads\.a\.scheme"):
+        record_table(records[3:], by=["heads.scheme"])
 
 
 @pytest.mark.parametrize("line", ["{oops", "[]", json.dumps({"name": "a"})])

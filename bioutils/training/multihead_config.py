@@ -52,8 +52,8 @@ EXAMPLE = """example of CONFIG:
     linked: [PERTURBING_ACTION, EFFECT]  # left out: all; else links with these alone, and texts that have one
   analyse:                         # for --mode analyse: recorded runs compared, into out
     runs: [tags, tags-crf]         # names or folders; left out: all that were trained by folds
-    by: [training.balance]         # parameters to show; left out: those in which the runs differ
-    heads: [category, effect]      # left out: all
+    by: [balance, encoder]         # parameters to show, their last parts are enough; left out: those in which the runs differ
+    heads: [category, effect]      # left out: all; runs that have none of these are left out too, and counted
     metric: f1                     # or precision, recall, accuracy, loss
     combine: mean                  # of heads; or geometric, sum
 """
