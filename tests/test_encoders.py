@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bioutils import encoders
-from bioutils.encoders import drop_no_attention, load_encoder
+from bioutils.encoders import drop_no_attention, freeze_lowest, load_encoder
 from bioutils.errors import BioutilsError, UsageError
 
 
@@ -112,3 +112,14 @@ def test_attention_without_dropout_and_the_rest_with_it(encoder_dir):
     ids = torch.tensor([[1, 2, 3, 2]])
     first, second = (model(input_ids=ids).last_hidden_state for _ in range(2))
     assert not torch.equal(first, second)  # other layers are dropped out still
+
+
+def test_the_lowest_parts_of_an_encoder_are_left_as_they_are():
+    for name in ("minilm", "electra-tiny"):
+        for n, frozen in ((0, set()), (1, {"embeddings"}), (2, {"embeddings", "0"})):
+            model = freeze_lowest(load_encoder(name), n)
+            still = {weight for weight, p in model.named_parameters() if not p.requires_grad}
+            parts = {w.split(".")[0] if w.startswith("embeddings.") else w.split(".")[2] for w in still}
+            assert parts == frozen
+    with pytest.raises(UsageError, match="Expected freeze to be 0 to 5, the parts of the encoder, found 6"):
+        freeze_lowest(load_encoder("electra-tiny"), 6)
