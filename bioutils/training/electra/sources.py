@@ -1,13 +1,14 @@
 """Raw text of many files to clean sentences, a line each, documents apart: what was dropped is counted by reason."""
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bioutils.corpora.pubmed import read_abstracts
 from bioutils.errors import DataError, UsageError, expected
@@ -17,6 +18,7 @@ from bioutils.training.electra.near_copies import TextIndex
 from bioutils.training.electra.processes import chunks, in_order
 
 LONGEST_LINE = 100_000  # characters: no paragraph is that long, so the line ends of the file are lost
+JSON_LINES = (".jsonl", ".ndjson")
 CHUNK = 500  # lines or abstracts a task: large enough that handing it over costs nothing
 FEWEST_WORDS = 3  # a heading or a list's number teaches nothing about words in context
 REASONS = {
@@ -52,43 +54,84 @@ def clean(text: str) -> str:
 
 def read_pieces(paths: Sequence[Path], *, blank_lines: bool = True) -> Iterator[Piece]:
     """The text of all files in order. Plain text: a piece a line; where ``blank_lines`` a blank line ends a document,
-    else the file is one. JSON lines and PubMed XML: an abstract, title first, is a document.
+    else the file is one. JSON lines and PubMed XML: an abstract, title first, is a document; so is a JSON line's ``text``, of
+    which a line is a piece.
 
-    Raises DataError, with file and line, for a binary file, one that is not UTF-8, an empty one and a line without end.
+    Raises DataError, with file and line, for a binary file, one that is not UTF-8, an empty one and a text without line ends.
     """
     document = 0
     for path in paths:
         kind = _kind(path)
-        if kind == "abstracts":
-            for abstract in read_abstracts(path):
+        if kind != "lines":
+            for texts in _abstracts(path) if kind == "abstracts" else _texts(path):
                 document += 1
-                for text in filter(None, (abstract.title, abstract.text)):
-                    yield Piece(document, text)
+                yield from (Piece(document, text) for text in texts)
             continue
         document += 1
         for number, line in read_lines(path):
-            if len(line) > LONGEST_LINE:
-                raise DataError(
-                    f"A line of {len(line):,} characters. Put a line break after each sentence or paragraph.",
-                    path=path, line=number,
-                )  # fmt: skip
             if line.strip():
-                yield Piece(document, line)
+                yield Piece(document, _short_enough(line, path, line=number))
             elif blank_lines:
                 document += 1
 
 
+def _short_enough(text: str, path: Path, *, name: str = "A line", line: int | None = None) -> str:
+    """The text. Raises DataError where it is so long that no sentence would be found in it."""
+    if len(text) > LONGEST_LINE:
+        told = f"{name} of {len(text):,} characters. Put a line break after each sentence or paragraph."
+        raise DataError(told, path=path, line=line)
+    return text
+
+
+def _abstracts(path: Path) -> Iterator[list[str]]:
+    for abstract in read_abstracts(path):
+        texts = [text for text in (abstract.title, abstract.text) if text]
+        yield [_short_enough(text, path, name=f"Abstract {abstract.id} has a text") for text in texts]
+
+
+def _texts(path: Path) -> Iterator[list[str]]:
+    """Of each JSON line the title, where it has one, and the lines of its text."""
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        row = _json(line)
+        if (
+            not isinstance(row, dict)
+            or not all(isinstance(row.get(k, ""), str) for k in ("title", "text"))
+            or "text" not in row
+        ):
+            found = sorted(row) if isinstance(row, dict) else line[:40]
+            raise DataError(expected("the line", "an object with a text", found), path=path, line=number)
+        lines = [row.get("title", ""), *row["text"].split("\n")]
+        yield [_short_enough(text, path, name="A text", line=number) for text in lines if text.strip()]
+
+
+def _json(line: str) -> Any:
+    """The value of a line, or None where it is no JSON."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return None
+
+
 def _kind(path: Path) -> str:
-    """ "abstracts" or "lines", by content. Raises DataError for a binary file, UsageError for a folder."""
+    """ "abstracts", "texts" (JSON lines that are no abstracts) or "lines": by the file's ending, and by content where it says
+    nothing. Raises DataError for a binary file, UsageError for a folder."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder. Name its files, for example {path}/*.txt.")
     with reading(path), open_bytes(path) as stream:
         head = stream.read(4096)
     if b"\x00" in head:
         raise DataError("A binary file, not text. Give plain text, JSON lines or PubMed XML.", path=path)
-    start = head.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
     suffix = (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()
-    return "abstracts" if start.startswith(("<?xml", "<!DOCTYPE", "<Pub", "{")) or suffix == ".xml" else "lines"
+    if suffix == ".txt":  # whatever it begins with: "{" may be a sentence's first character
+        return "lines"
+    start = head.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
+    if suffix in JSON_LINES or (suffix != ".xml" and start.startswith("{")):
+        first = _json(next((line for _, line in read_lines(path) if line.strip()), ""))
+        text = isinstance(first, dict) and "text" in first and not {"abstract", "sections"} & first.keys()
+        return "texts" if text else "abstracts"
+    return "abstracts" if start.startswith(("<?xml", "<!DOCTYPE", "<Pub")) or suffix == ".xml" else "lines"
 
 
 class Cleaner:

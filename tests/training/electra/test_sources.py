@@ -37,6 +37,58 @@ def test_abstracts_of_json_lines_and_xml(tmp_path):
     ]  # fmt: skip
 
 
+def test_texts_of_json_lines(tmp_path):
+    path = tmp_path / "a.jsonl"
+    rows = [{"text": "One line.\n\nAnother."}, {"text": ""}, {"id": 3, "title": "T", "text": "Third."}]
+    path.write_text("\n" + "\n\n".join(map(json.dumps, rows)))
+    assert list(read_pieces([path])) == [
+        Piece(1, "One line."), Piece(1, "Another."), Piece(3, "T"), Piece(3, "Third."),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "found"), [('{"title": "T"}', "title"), ('{"text": 3}', "text"), ("[1]", "1"), ("{", "{")]
+)
+def test_json_lines_without_a_text(tmp_path, line, found):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "One."}\n' + line + "\n")
+    with pytest.raises(DataError, match=rf"a\.jsonl:2: Expected the line to be an object with a text, found .*{found}"):
+        list(read_pieces([path]))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "A.TXT", "a.txt.gz"])
+def test_plain_text_may_begin_as_it_likes(tmp_path, name):
+    for text in ('{"a": 1} is the set.', "<?xml is a mark.", "<Pub> is a tag."):
+        content = (text + "\nMore.\n").encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+        assert list(read_pieces([tmp_path / name])) == [Piece(1, text), Piece(1, "More.")]
+
+
+def test_what_has_no_ending_is_told_by_its_content(tmp_path):
+    path = tmp_path / "input"
+    path.write_text('{"id": 1, "title": "T", "abstract": "A."}\n')
+    assert list(read_pieces([path])) == [Piece(1, "T"), Piece(1, "A.")]
+    path.write_text('{"text": "A."}\n')
+    assert list(read_pieces([path])) == [Piece(1, "A.")]
+    path.write_text("A.\n")
+    assert list(read_pieces([path])) == [Piece(1, "A.")]
+
+
+def test_the_longest_text_holds_for_every_source(tmp_path):
+    long = "word " * 20_000 + "x"
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        json.dumps({"id": "p1", "title": "T", "abstract": "A."}) + "\n" + json.dumps({"id": "p2", "abstract": long})
+    )
+    with pytest.raises(DataError, match=r"a\.jsonl: Abstract p2 has a text of 100,001 characters"):
+        list(read_pieces([path]))
+    path.write_text(json.dumps({"text": "A."}) + "\n" + json.dumps({"text": long}))
+    with pytest.raises(DataError, match=r"a\.jsonl:2: A text of 100,001 characters"):
+        list(read_pieces([path]))
+    path.write_text(json.dumps({"text": long[1:]}) + "\n" + json.dumps({"text": long[:-1] + "\n" + long[:-1]}))
+    assert len(list(read_pieces([path]))) == 3  # as long as may be
+
+
 def test_sentences_and_what_is_dropped():
     pieces = [Piece(1, line) for line in TEXT.split("\n") if line] + [Piece(2, "\x07\u200b")]
     kept, dropped = Cleaner(TextIndex([]))(pieces)
