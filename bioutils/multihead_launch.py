@@ -1,10 +1,11 @@
-"""Several heads trained, tested, put to work or compared from a YAML file: ``python -m bioutils.training.multihead CONFIG``."""
+"""Several heads trained, tested, put to work or compared from YAML files: ``python -m bioutils.training.multihead CONFIG…``."""
 
 import argparse
 import json
 import shutil
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -15,18 +16,18 @@ import numpy as np
 
 from bioutils.annotation_inputs import CATEGORY
 from bioutils.annotators import Annotator, annotate, annotator_facts, linked_alone, load_annotator, save_annotator
-from bioutils.corpora.conversion import read, write
+from bioutils.corpora.conversion import write
 from bioutils.corpora.pubmed import as_document, numbered, read_abstracts
-from bioutils.corpora.records import Document
-from bioutils.corpora.word_json import read_categories
 from bioutils.errors import BioutilsError, UsageError, expected
 from bioutils.files import atomic_path, check_folder, check_unharmed, write_json
 from bioutils.link_page import link_page
 from bioutils.models import SIDECAR
 from bioutils.run_analysis import analyse
 from bioutils.run_records import HISTORY, LABELS, RECORDS, add_record, read_records
+from bioutils.runs import environment
 from bioutils.training.multihead import frozen_vectors, train
-from bioutils.training.multihead_config import EXAMPLE, HTML, IGNORED, MODES, Config, Data, read_multihead_config
+from bioutils.training.multihead_config import EXAMPLE, HTML, IGNORED, MODES, Config, read_multihead_config
+from bioutils.training.multihead_data import check_new, data_sha256, documents_of
 from bioutils.training.multihead_folds import (
     TABLE,
     as_annotator,
@@ -41,18 +42,8 @@ from bioutils.training.multihead_tasks import make_task
 from bioutils.training.results import save_whole
 
 HERE = Path("outputs") / RECORDS
+SUFFIXES = ".yaml", ".yml", ".json"  # of configurations, in a folder
 SCORES, TESTED = "scores.json", "test.json"  # what training and testing leave in the run's folder, beside TABLE
-SHOWN = 5  # abstracts named in an error; all are counted
-
-
-def documents_of(data: Data) -> list[Document]:
-    """The annotated documents that a configuration names."""
-    categories = read_categories(data.categories) if data.categories else None
-    found = read(data.source, categories=categories)
-    found = [d for d in found if d.links] if data.linked_only else found
-    if not found:
-        raise UsageError(f"{data.source} has no {'linked ' if data.linked_only else ''}document.")
-    return found
 
 
 def earlier_run(out: Path, *, overwrite: bool) -> list[Path]:
@@ -80,6 +71,7 @@ def run_train(config: Config, *, records: Path = HERE, overwrite: bool = False) 
     options |= {"balance": folds.balance, "average": folds.average}
     vectors = frozen_vectors(task, encoder=model.encoder, max_length=settings.max_length) if model.frozen else None
     facts: dict[str, Any] = {"documents": len(task.documents), "not_asked_for_links": task.not_asked}
+    facts |= {"data_sha256": data_sha256(documents), "env": environment()}
     if task.not_asked:
         print(
             f"{task.not_asked} of {len(task.documents)} documents have no link: no head that learns links is asked about them"
@@ -159,19 +151,6 @@ def run_test(config: Config) -> dict[str, Any]:
     return found
 
 
-def check_new(documents: Sequence[Document], annotator: Annotator, name: str) -> None:
-    """Makes sure that no document is of an abstract that the annotator was trained on. Raises UsageError that names some."""
-    if not annotator.groups:
-        print(f"{name} was saved without the names of its training abstracts: whether these are others is not known")
-    there = {document.group or document.id for document in documents}
-    if known := sorted(there & set(annotator.groups)):
-        some = ", ".join(known[:SHOWN]) + (", …" if len(known) > SHOWN else "")
-        raise UsageError(
-            f"Expected test to hold abstracts that {name} was not trained on, found {len(known)} of {len(there)} that it was "
-            f"({some}). Give others, or set test.known: true where this is meant."
-        )
-
-
 def _finite(found: Mapping[str, Any]) -> dict[str, Any]:
     """The same with None for what is no number: a head that was asked nothing has no score."""
     return {k: _finite(v) if isinstance(v, Mapping) else None if v != v else v for k, v in found.items()}
@@ -223,27 +202,63 @@ def run_analyse(config: Config) -> Path:
     return report
 
 
+def config_files(paths: Sequence[Path]) -> list[Path]:
+    """The files named, and of the folders named those that end as configurations do, by name. Raises UsageError for none."""
+    found: list[Path] = []
+    for path in paths:
+        there = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES and p.is_file()) if path.is_dir() else [path]
+        if not there:
+            raise UsageError(expected(f"folder {path}", f"one with configurations ({', '.join(SUFFIXES)})", "none"))
+        found += [p for p in there if p not in found]
+    return found
+
+
+def run_file(path: Path, mode: str, *, overwrite: bool, taken: dict[Path, Path]) -> None:
+    """Does what the file says. ``taken``: folders that files of the same call have trained into, which is added to."""
+    config = read_multihead_config(path)
+    if mode == "train":
+        if (other := taken.setdefault(Path(config.out).resolve(), path)) != path:
+            raise UsageError(f"{path}: out is that of {other}, whose run would be replaced. Give each file its own.")
+        run_train(config, overwrite=overwrite)
+    elif mode == "test":
+        run_test(config)
+    elif mode == "analyse":
+        run_analyse(config)
+    else:
+        run_deploy(config, overwrite=overwrite)
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """The command's exit code: 0 done, 1 the work failed, 2 the call is wrong."""
+    """The command's exit code: 0 done, 1 the work failed, 2 the call is wrong; of several files 1 where any failed."""
     parser = argparse.ArgumentParser(
-        prog="python -m bioutils.training.multihead", description="Several heads on one encoder, from a YAML file.",
+        prog="python -m bioutils.training.multihead", description="Several heads on one encoder, from YAML files.",
         epilog=EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML or JSON")
+    parser.add_argument(
+        "config", type=Path, metavar="CONFIG", nargs="+", help="YAML or JSON, or a folder of them: each in turn"
+    )
     parser.add_argument("--mode", choices=MODES, default="train", help="(default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace what was trained or deployed before")
     call = parser.parse_args(arguments)
     try:
-        config = read_multihead_config(call.config)
-        if call.mode == "train":
-            run_train(config, overwrite=call.overwrite)
-        elif call.mode == "test":
-            run_test(config)
-        elif call.mode == "analyse":
-            run_analyse(config)
-        else:
-            run_deploy(config, overwrite=call.overwrite)
+        files = config_files(call.config)
+        taken: dict[Path, Path] = {}
+        if len(files) == 1:
+            run_file(files[0], call.mode, overwrite=call.overwrite, taken=taken)
+            return 0
     except BioutilsError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    return 0
+    failed = []
+    for number, path in enumerate(files, 1):
+        print(f"[{number}/{len(files)}] {path}", flush=True)
+        try:
+            run_file(path, call.mode, overwrite=call.overwrite, taken=taken)
+        except BioutilsError as error:
+            failed.append(path)
+            print(error, file=sys.stderr)
+        except Exception:  # a defect of ours: told in full, but the other files are none the worse for it
+            failed.append(path)
+            traceback.print_exc()
+    print(f"{len(files) - len(failed)} of {len(files)} done" + "".join(f"\nfailed: {path}" for path in failed))
+    return 1 if failed else 0

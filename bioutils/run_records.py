@@ -82,8 +82,8 @@ def record_table(records: Sequence[Mapping[str, Any]], *, by: Sequence[str] = ()
     """A row a run: its name, the parameters ``by`` (those in which the runs differ, when empty), and its scores.
 
     A name in ``by`` is that of a parameter or its last parts: ``balance`` and ``training.balance`` find both the
-    ``training.balance`` of a run from a file and the ``balance`` of a notebook's; where several of a run's parameters answer, none
-    does. Raises UsageError for a parameter that no run has.
+    ``training.balance`` of a run from a file and the ``balance`` of a notebook's; where several of a run's parameters answer,
+    none does. Raises UsageError for a parameter that no run has.
     """
     import pandas as pd
 

@@ -12,7 +12,8 @@ from bioutils.corpora import project_data
 from bioutils.corpora.conversion import read
 from bioutils.corpora.records import Document, Remark, Span, write_jsonl
 from bioutils.multihead_launch import main
-from bioutils.training.multihead_config import EXAMPLE, from_mapping
+from bioutils.training.multihead_config import EXAMPLE, Data, from_mapping
+from bioutils.training.multihead_data import data_sha256, documents_of
 
 SAMPLE = project_data() / "sample"
 DEPLOY = {"inputs": ["a.txt"], "out": "b"}
@@ -53,6 +54,10 @@ def test_train_test_deploy(config, capsys, monkeypatch):
     scores = json.loads((folder / "tags" / "scores.json").read_text())
     assert set(scores["scores"]) == {"category", "effect", "link", "mean"}
     assert len(scores["epochs"]) == 2
+    assert scores["data_sha256"] == data_sha256(read(SAMPLE / "mae" / "bo"))
+    assert {"bioutils", "python", "torch", "transformers", "threads"} <= scores["env"].keys()
+    notes = json.loads((folder / "tags" / "model" / "bioutils.json").read_text())
+    assert notes["data_sha256"] == scores["data_sha256"]
     assert (folder / "tags" / "history.csv").read_text().count("\n") == 1 + 2 * 2 * 2 * 3  # folds, epochs, parts, heads
     (folder / "tags" / "notes.txt").write_text("mine")
     kept = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
@@ -86,6 +91,44 @@ def test_train_test_deploy(config, capsys, monkeypatch):
     assert "<b>" not in html
     assert main([path, "--mode", "deploy"]) == 2
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_several_files_each_in_turn(config, tmp_path, monkeypatch, capsys):
+    _, content = config
+    monkeypatch.chdir(tmp_path)
+    model = content["model"] | {"heads": {"category": content["model"]["heads"]["category"]}}
+    content = content | {"model": model, "training": content["training"] | {"epochs": 1, "final": False}}
+    (tmp_path / "more").mkdir()
+    for name, change in (
+        ("a.yaml", {"out": "a"}),
+        ("more/b.yaml", {"out": ""}),
+        ("more/c.yml", {"out": "a"}),
+        ("more/d.json", {"out": "d"}),
+        ("more/e.txt", {"out": "e"}),
+    ):
+        (tmp_path / name).write_text(json.dumps(content | change))
+    assert main(["a.yaml", "more", "more/d.json"]) == 1
+    shown = capsys.readouterr()
+    assert [line for line in shown.out.splitlines() if line.startswith("[")] == [
+        "[1/4] a.yaml", "[2/4] more/b.yaml", "[3/4] more/c.yml", "[4/4] more/d.json",
+    ]  # fmt: skip
+    assert shown.out.endswith("2 of 4 done\nfailed: more/b.yaml\nfailed: more/c.yml\n")
+    assert "more/b.yaml: Expected out to be a folder for the run" in shown.err
+    assert "more/c.yml: out is that of a.yaml" in shown.err
+    assert [(tmp_path / name / "scores.json").is_file() for name in "ade"] == [True, True, False]
+
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("bioutils.multihead_launch.run_test", broken)
+    assert main(["a.yaml", "more/d.json", "--mode", "test"]) == 1
+    shown = capsys.readouterr()
+    assert shown.err.count("Traceback") == 2
+    assert "0 of 2 done" in shown.out
+    (tmp_path / "none").mkdir()
+    assert main(["none"]) == 2
+    assert "Expected folder none to be one with configurations" in capsys.readouterr().err
+    assert main(["nowhere.yaml"]) == 1  # as for any file that is not there
 
 
 def test_no_file_of_an_earlier_run_stays_beside_the_new_ones(config, tmp_path, monkeypatch, capsys):
@@ -280,9 +323,6 @@ def test_links_that_no_head_learns(config, tmp_path, capsys):
 
 @pytest.mark.skipif("BIOUTILS_DATA" not in os.environ, reason="BIOUTILS_DATA is not set")
 def test_the_real_linked_documents():
-    from bioutils.multihead_launch import documents_of
-    from bioutils.training.multihead_config import Data
-
     archive = Path(os.environ["BIOUTILS_DATA"]) / "fgen" / "mae-xml.tar.gz" / "raw_data"
     found = documents_of(Data(source=str(archive / "V2 Marked and Linked Entities"), linked_only=True))
     assert len(found) == 163
