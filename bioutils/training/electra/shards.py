@@ -17,6 +17,7 @@ from bioutils.training.electra.processes import chunks, in_order
 SHARD_ROWS = 65_536  # 16 MB of 128 tokens: few files, and one fits in memory while it is made
 CHUNK = 2000  # sentences a task
 FACTS = "examples.json"
+AGAIN = "Build the examples again."
 
 
 class Encode:
@@ -26,8 +27,14 @@ class Encode:
         self.tokenizer = load_tokenizer(tokenizer_folder)
 
     def __call__(self, sentences: Sequence[str]) -> list[list[int]]:
-        """The ids of each sentence; of a blank one, which ends a document, an empty list."""
-        return self.tokenizer(list(sentences), add_special_tokens=False, verbose=False)["input_ids"]
+        """The ids of each sentence; of a blank one, which ends a document, an empty list.
+
+        A "[MASK]" or "[SEP]" that is written in the text is text: a row's special tokens are ours alone.
+        """
+        encoded = self.tokenizer(
+            list(sentences), add_special_tokens=False, split_special_tokens=True, verbose=False
+        )  # fmt: skip
+        return encoded["input_ids"]
 
 
 def documents_of_ids(text: Path, tokenizer_folder: Path, *, processes: int = 1) -> Iterator[list[list[int]]]:
@@ -133,7 +140,7 @@ class ShardWriter:
 class Examples:
     """The rows of a built folder, opened without being read: ``rows(part, numbers)`` takes what is asked for.
 
-    Raises DataError where files are missing or of another size than ``examples.json`` says.
+    Raises DataError, naming the file, where one is missing, damaged or of another size than ``examples.json`` says.
     """
 
     def __init__(self, folder: Path | str):
@@ -144,27 +151,46 @@ class Examples:
                 f"Build them: python -m bioutils.training.electra build TEXT… --out {self.folder}."
             )
         self.facts: dict[str, Any] = read_json(self.folder / FACTS)
+        wanted = {"vocabulary": str} | dict.fromkeys(("length", "vocab_size", "train_rows", "validation_rows"), int)
+        facts = self.facts if isinstance(self.facts, dict) else {}
+        for name, kind in wanted.items():
+            if not isinstance(facts.get(name), kind):
+                what = "a whole number" if kind is int else "text"
+                raise DataError(expected(name, what, facts.get(name), remedy=AGAIN), path=self.folder / FACTS)
         for part in ("train", "validation"):
             found = sum(len(shard) for shard in self._shards[part])
             if found != self.facts[f"{part}_rows"]:
                 raise DataError(
-                    expected(f"rows of {part}", self.facts[f"{part}_rows"], found, remedy="Build the examples again."),
-                    path=self.folder,
+                    expected(f"rows of {part}", self.facts[f"{part}_rows"], found, remedy=AGAIN), path=self.folder
                 )
 
     @cached_property
     def _shards(self) -> dict[str, list[np.ndarray]]:
         return {
-            part: [np.load(path, mmap_mode="r") for path in sorted(self.folder.glob(f"{part}-*.npy"))]
+            part: [self._open(path) for path in sorted(self.folder.glob(f"{part}-*.npy"))]
             for part in ("train", "validation")
         }
 
+    def _open(self, path: Path) -> np.ndarray:
+        try:
+            shard = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"The shard is cut or damaged ({error}). {AGAIN}", path=path) from None
+        if shard.ndim != 2 or shard.shape[1] != self.facts["length"] or shard.dtype.kind != "u":
+            what, found = f"rows of {self.facts['length']} token ids", f"{shard.dtype} {shard.shape}"
+            raise DataError(expected("the shard", what, found, remedy=AGAIN), path=path)
+        return shard
+
     def tokenizer(self):
-        """The tokenizer that made them."""
-        return load_tokenizer(str(self.folder))
+        """The tokenizer that made them. Raises DataError where another lies in its place."""
+        tokenizer = load_tokenizer(str(self.folder))
+        if (found := vocabulary_digest(tokenizer)) != self.facts["vocabulary"]:
+            what = f"the one that made the rows ({self.facts['vocabulary']})"
+            raise DataError(expected("the vocabulary", what, found, remedy=AGAIN), path=self.folder / "tokenizer.json")
+        return tokenizer
 
     def rows(self, part: str, numbers: np.ndarray) -> np.ndarray:
-        """Token ids (rows, tokens) of int64."""
+        """Token ids (rows, tokens) of int64. Raises DataError for an id beyond the vocabulary."""
         shards = self._shards[part]
         ends = np.cumsum([len(shard) for shard in shards])
         which = np.searchsorted(ends, numbers, side="right")
@@ -172,6 +198,10 @@ class Examples:
         for number in np.unique(which):
             here = which == number
             found[here] = shards[number][np.asarray(numbers)[here] - (ends[number] - len(shards[number]))]
+        if found.size and found.max() >= self.facts["vocab_size"]:
+            what = f"below the vocabulary's {self.facts['vocab_size']}"
+            told = expected(f"token ids of {part}", what, int(found.max()), remedy=AGAIN)
+            raise DataError(told, path=self.folder)
         return found
 
 

@@ -1,5 +1,7 @@
 import errno
 import itertools
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from bioutils.errors import BioutilsError, DataError, UsageError
 from bioutils.files import read_json
 from bioutils.training.electra import shards
 from bioutils.training.electra.build import build, report_text
+from bioutils.training.electra.pretrain import pretrain
 from bioutils.training.electra.shards import Examples, packed, paired
 from bioutils.training.electra.vocabulary import learn_vocabulary, make_tokenizer, pieces_a_word, save_tokenizer
 
@@ -166,3 +169,62 @@ def test_missing_shards_are_told(tmp_path):
     (tmp_path / "out" / "validation-00000.npy").unlink()
     with pytest.raises(DataError, match="rows of validation"):
         Examples(tmp_path / "out")
+
+
+def test_special_tokens_that_stand_in_the_text_are_text(tmp_path):
+    text = write_text(tmp_path / "a.txt")
+    text.write_text(text.read_text().replace(" minutes.", " minutes [MASK] [PAD] [SEP] [CLS] [UNK]."))
+    facts = build([text], tmp_path / "out", **OPTIONS)
+    found = Examples(tmp_path / "out")
+    tokenizer, ids = found.tokenizer(), found.rows("train", np.arange(facts["train_rows"]))
+    assert not np.isin(ids, [tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.unk_token_id]).any()
+    assert (ids == tokenizer.cls_token_id).sum() == len(ids)
+    assert facts["unknown_tokens"] == 0
+    assert "[ mask ] [ pad ]" in tokenizer.decode(ids[0])
+
+
+@pytest.fixture
+def built(examples, tmp_path) -> Path:
+    """A copy of the examples, to be damaged."""
+    return Path(shutil.copytree(examples.folder, tmp_path / "built"))
+
+
+@pytest.mark.parametrize("facts", ["{}", "[]", '{"vocabulary": "ab", "length": "32"}'])
+def test_facts_that_are_none(built, facts):
+    (built / "examples.json").write_text(facts)
+    with pytest.raises(
+        DataError, match=r"examples\.json: Expected (vocabulary to be text|length to be a whole number)"
+    ):
+        Examples(built)
+
+
+@pytest.mark.parametrize("keep", [0, 50, 1000])
+def test_cut_shards(built, keep):
+    shard = built / "train-00000.npy"
+    shard.write_bytes(shard.read_bytes()[:keep])
+    with pytest.raises(DataError, match=r"train-00000\.npy: The shard is cut or damaged .* Build the examples again"):
+        Examples(built)
+
+
+def test_shards_of_something_else(built):
+    shard = built / "train-00000.npy"
+    rows = np.load(shard)
+    np.save(shard, rows[:, :16])
+    with pytest.raises(
+        DataError, match=r"train-00000\.npy: Expected the shard to be rows of 32 token ids, found 'uint16 \("
+    ):
+        Examples(built)
+    rows[3, 4] = 200
+    np.save(shard, rows)
+    assert Examples(built).rows("train", np.array([2])).shape == (1, 32)
+    with pytest.raises(DataError, match="token ids of train to be below the vocabulary's 200, found 200"):
+        Examples(built).rows("train", np.array([2, 3]))
+
+
+def test_the_tokenizer_of_another_vocabulary(built, tiny, tmp_path):
+    pieces = (built / "vocab.txt").read_text().splitlines()
+    pieces[10], pieces[11] = pieces[11], pieces[10]  # of the same length, so that nothing else would tell
+    save_tokenizer(make_tokenizer(pieces), built)
+    with pytest.raises(DataError, match=r"tokenizer\.json: Expected the vocabulary to be the one that made the rows"):
+        pretrain(Examples(built), tmp_path / "run", settings=tiny, progress=False)
+    assert not (tmp_path / "run").exists()

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from bioutils.encoders import load_classifier, load_encoder, load_token_classifier, load_tokenizer
-from bioutils.errors import BioutilsError, UsageError
-from bioutils.files import read_json
+from bioutils.errors import BioutilsError, DataError, UsageError
+from bioutils.files import read_json, write_json
 from bioutils.training.electra import objective
 from bioutils.training.electra import pretrain as module
 from bioutils.training.electra.commands import main
@@ -113,10 +113,38 @@ def test_a_checkpoint_of_another_vocabulary_or_other_settings(examples, tiny, tm
     with pytest.raises(KeyboardInterrupt):
         pretrain(examples, tmp_path, settings=tiny, evaluate_every=2, progress=False)
     monkeypatch.setattr(module, "save_networks", original)
-    with pytest.raises(UsageError, match="settings"):
-        pretrain(examples, tmp_path, settings=replace(tiny, learning_rate=0.1), resume=True, progress=False)
+    other = replace(tiny, learning_rate=0.1, seed=1)
+    told = "another run: settings: learning_rate 0.001 in the checkpoint, 0.1 in this run; settings: seed 42 in the"
+    with pytest.raises(UsageError, match=told) as error:
+        pretrain(examples, tmp_path, settings=other, resume=True, progress=False)
+    assert "hidden_size" not in str(error.value)  # what is alike is not told
+    tokenizer = examples.tokenizer()
+    monkeypatch.setattr(examples, "tokenizer", lambda: tokenizer)
     monkeypatch.setitem(examples.facts, "vocabulary", "another")
     with pytest.raises(UsageError, match="vocabulary"):
+        pretrain(examples, tmp_path, settings=tiny, resume=True, progress=False)
+
+
+def test_a_damaged_checkpoint(examples, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "save_networks", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(examples, tmp_path, settings=tiny, progress=False)
+    last = tmp_path / "checkpoints" / "last"
+    progress = read_json(last / "progress.json")
+    without = {name: value for name, value in progress.items() if name != "step"}
+    for damaged, lacks in (({}, "identity"), ([], "identity"), (without, "step")):
+        write_json(last / "progress.json", damaged)
+        with pytest.raises(
+            DataError, match=rf"progress\.json: Expected the checkpoint's progress .*'{lacks}'.*start anew"
+        ):
+            pretrain(examples, tmp_path, settings=tiny, resume=True, progress=False)
+    write_json(last / "progress.json", progress | {"scheduler": {}})
+    with pytest.raises(DataError, match="last: The checkpoint is damaged"):
+        pretrain(examples, tmp_path, settings=tiny, resume=True, progress=False)
+    write_json(last / "progress.json", progress)
+    weights = (last / "optimizer.safetensors").read_bytes()
+    (last / "optimizer.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(DataError, match="last: The checkpoint is damaged"):
         pretrain(examples, tmp_path, settings=tiny, resume=True, progress=False)
 
 
