@@ -50,13 +50,12 @@ class Annotator:
         return UnitVectors(self.encoder, self.tokenizer, documents, max_length=self.max_length).all()
 
     def head(self, layer: str) -> str | None:
-        """The name of the label head of a layer (a category's also under ``CATEGORY.attribute``), one label a unit."""
-        for name, head in self.heads.heads.items():
-            if head.spec.kind in ("single_label", "crf") and layer in (
-                head.spec.layer,
-                head.spec.layer.partition(".")[0],
-            ):
-                return name
+        """The name of the label head of a layer (a category's also under ``CATEGORY.attribute``); one that gives one label a unit
+        comes before one that gives many."""
+        for kinds in (("single_label", "crf"), ("multi_label",)):
+            for name, head in self.heads.heads.items():
+                if head.spec.kind in kinds and layer in (head.spec.layer, head.spec.layer.partition(".")[0]):
+                    return name
         return None
 
     def link_head(self) -> str | None:
@@ -72,15 +71,18 @@ def annotate(
 ) -> list[Document]:
     """The texts with tags of the one model and links of the other (or of the same): whatever was marked before is left out.
 
-    Tags are runs of the category head's answers; a tag's value is the one of its category's head with the largest mean logit
-    over the tag's units, the category being given. Two tags are joined where the mean probability over pairs of their units is
-    above ``threshold``; links are the largest groups in which all are joined, with one tag a category. Raises UsageError for a
-    tagger without a category head.
+    Tags are runs of the category head's answers, of a head that gives many labels a unit the runs of each; a tag's value is the
+    one of its category's head with the largest mean logit over the tag's units, the category being given. Two tags are joined
+    where the mean probability over pairs of their units is above ``threshold``; links are the largest groups in which all are
+    joined, with one tag a category. Raises UsageError for a tagger without a category head.
     """
     linker = linker or tagger
     name = tagger.head(CATEGORY)
     if name is None:
-        raise UsageError("The tagger has no head for categories (layer: category). Train it with one.")
+        kinds = "single_label, crf or multi_label"
+        raise UsageError(
+            f"The tagger has no head for categories (layer: category, of kind {kinds}). Train it with one."
+        )
     link, found = linker.link_head(), []
     documents = [mark(Document(d.id, d.text, group=d.group)) for d in texts]
     for start in range(0, len(documents), CHUNK):
@@ -103,12 +105,22 @@ def _tags(tagger: Annotator, name: str, marked: Marked, vectors: "torch.Tensor")
     spans, remarks, vectors = [], [], vectors.to(next(head.parameters()).device)
     with torch.no_grad():
         logits = head(vectors)
-        sure = logits.softmax(1).amax(1)
-        found = runs(head.answers(logits), tagger.labels[name], head.spec.scheme)
+        labels = tagger.labels[name]
+        if head.spec.kind == "multi_label":
+            by_label = logits.reshape(len(logits), len(labels), -1).amax(2)  # over the scheme's letters
+            answers = (by_label > 0).cpu().numpy()
+            found = [run for i, label in enumerate(labels) for run in runs(answers[:, i].astype(int), [label])]
+            found = sorted(found, key=lambda run: run[:2])
+            sure = {label: by_label[:, i].sigmoid() for i, label in enumerate(labels)}
+        else:
+            found = runs(head.answers(logits), labels, head.spec.scheme)
+            sure = dict.fromkeys(labels, logits.softmax(1).amax(1))
         values = {}
         for category in {run.type for run in found}:
             if (field := tagger.head(category)) is not None:
-                values[category] = (field, tagger.heads.heads[field](vectors)[:, 1:])
+                value_head = tagger.heads.heads[field]
+                n_none = int(value_head.spec.kind != "multi_label")  # whose first output is that of no value
+                values[category] = (field, value_head(vectors)[:, n_none:])
     numbers = Counter()
     for run in found:
         pieces = ((int(marked.places[run.start, 0]), int(marked.places[run.end - 1, 1])),)
@@ -121,7 +133,9 @@ def _tags(tagger: Annotator, name: str, marked: Marked, vectors: "torch.Tensor")
             by_label = scores[run.start : run.end].mean(0).reshape(len(labels), -1).amax(1)  # over the scheme's letters
             attribute = tagger.attributes.get(run.type, run.type.lower())
             remarks.append(Remark(f"{span.id}.{attribute}", attribute, span.id, labels[int(by_label.argmax())]))
-        remarks.append(Remark(f"{span.id}.score", "score", span.id, f"{sure[run.start : run.end].mean():.3f}"))
+        remarks.append(
+            Remark(f"{span.id}.score", "score", span.id, f"{sure[run.type][run.start : run.end].mean():.3f}")
+        )
     return replace(document, spans=tuple(spans), remarks=tuple(remarks))
 
 

@@ -1,4 +1,4 @@
-"""The annotated documents that a configuration of several heads names: read, known again, and kept apart from those of training."""
+"""The annotated documents that a configuration of several heads names: read, known again, kept apart from those of training."""
 
 import hashlib
 import json

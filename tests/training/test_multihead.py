@@ -321,6 +321,46 @@ def test_labels_that_the_model_does_not_know_count_as_missed(documents, encoder_
     assert alone.labels["category"] == ("NOWHERE", *whole.labels["category"])
 
 
+@pytest.mark.parametrize("scheme", ["none", "BIO"])
+def test_heads_of_many_labels_annotate_too(documents, encoder_dir, vectors, scheme):
+    specs = [HeadSpec(name=n, kind="multi_label", layer=n, scheme=scheme) for n in ("category", "EFFECT")]
+    task = make_task(documents, specs)
+    settings = replace(FEW, epochs=30, learning_rate=2e-2)
+    options = {"settings": settings, "vectors": vectors, "balance": 1.0, "last": True}
+    done = train(task, range(16), range(16), encoder=str(encoder_dir), **options)
+    annotator = as_annotator(task, done, encoder=str(encoder_dir), max_length=64)
+    assert annotator.head("category") == "category"
+    found = annotate(documents, annotator)
+    check_documents(found, source="here")
+    labels = task.labels["category"]
+    for document, marked, read in zip(found, task.documents, vectors, strict=True):
+        with torch.no_grad():
+            on = done.heads.heads["category"](read).reshape(len(read), len(labels), -1).amax(2) > 0
+        there = np.zeros((len(read), len(labels)), dtype=bool)
+        for span in document.spans:
+            inside = (marked.places[:, 0] >= span.start) & (marked.places[:, 1] <= span.end)
+            assert not there[inside, labels.index(span.type)].any()
+            there[inside, labels.index(span.type)] = True
+        assert np.array_equal(there, on.numpy())  # each label's runs, whatever else is on the units
+    values = {r.value for d in found for r in d.remarks if r.type == "effect"}
+    assert values
+    assert values <= set(task.labels["EFFECT"])
+    assert all(0.5 <= float(r.value) <= 1 for d in found for r in d.remarks if r.type == "score")
+    scores, _ = joint_scores(documents, annotator)
+    assert scores["entities"]["f1"] > 0
+
+
+def test_a_tagger_without_categories_says_what_it_needs(documents, encoder_dir, vectors):
+    task = make_task(documents, SPECS[1:])
+    done = train(
+        task, range(4), range(4, 8), encoder=str(encoder_dir), settings=replace(FEW, epochs=1), vectors=vectors
+    )
+    with pytest.raises(
+        UsageError, match="no head for categories .layer: category, of kind single_label, crf or multi_label"
+    ):
+        annotate(documents, as_annotator(task, done, encoder=str(encoder_dir), max_length=64))
+
+
 def test_folders_that_hold_no_annotator(tmp_path, task, encoder_dir, vectors):
     with pytest.raises(UsageError, match=r"heads\.safetensors"):
         load_annotator(tmp_path)
