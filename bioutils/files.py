@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bioutils.errors import BioutilsError, DataError, UsageError
+from bioutils.errors import BioutilsError, DataError, UsageError, expected
 
 GZIP_MAGIC = b"\x1f\x8b"
 RUST_ERROR = re.compile(r"(?P<what>[^:()]+) \(os error \d+\)")
@@ -83,15 +83,24 @@ def read_lines(path: Path | str) -> Iterator[tuple[int, str]]:
 
 
 def check_unharmed(outputs: Sequence[Path], inputs: Iterable[Path], *, overwrite: bool) -> None:
-    """Makes sure that writing ``outputs`` replaces no input, and no file unasked. Raises UsageError."""
-    if taken := {p.resolve() for p in outputs} & {p.resolve() for p in inputs}:
-        raise UsageError(f"{taken.pop()} is an input: the results would replace it. Choose another --out.")
+    """Makes sure that writing ``outputs`` replaces no input, in a folder that is replaced none either, and no file unasked.
+
+    Raises UsageError.
+    """
+    places = {p.resolve() for p in outputs}
+    if taken := [p for p in map(Path.resolve, inputs) if places & {p, *p.parents}]:
+        raise UsageError(f"{taken[0]} is an input: the results would replace it. Choose another --out.")
     if not overwrite and (existing := [p for p in outputs if p.exists()]):
         raise UsageError(f"{existing[0]} exists. Give --overwrite to replace it, or choose another --out.")
 
 
 def check_folder(out: Path, inputs: Iterable[Path] = (), *, mark: str, holds: str, overwrite: bool) -> None:
-    """``check_unharmed`` of a folder, which is replaced only where it holds the file ``mark``: what we made ourselves."""
+    """``check_unharmed`` of a folder, which is replaced only where it holds the file ``mark``: what we made ourselves.
+
+    The folder one stands in, or one that it lies in, is not replaced at all.
+    """
+    if Path.cwd().resolve().is_relative_to(out.resolve()):
+        raise UsageError(expected("--out", "a folder of its own", f"{out}, where you are", remedy="Name a new one."))
     check_unharmed([out], inputs, overwrite=overwrite)
     if out.exists() and not (out / mark).is_file():
         raise UsageError(f"{out} holds something else than {holds}: it is not replaced. Choose another --out.")

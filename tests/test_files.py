@@ -2,6 +2,7 @@ import errno
 import gzip
 import re
 import resource
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,16 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from bioutils.errors import BioutilsError, DataError, UsageError, expected
-from bioutils.files import atomic_folder, atomic_path, atomic_writer, check_unharmed, read_json, read_lines, write_json
+from bioutils.files import (
+    atomic_folder,
+    atomic_path,
+    atomic_writer,
+    check_folder,
+    check_unharmed,
+    read_json,
+    read_lines,
+    write_json,
+)
 
 
 def test_lines_of_plain_windows_and_packed_files(tmp_path):
@@ -101,6 +111,22 @@ def test_outputs_replace_no_input_and_nothing_unasked(tmp_path):
         check_unharmed([new, there], [], overwrite=False)
     with pytest.raises(UsageError, match="is an input: the results would replace it"):
         check_unharmed([tmp_path / "x" / ".." / "there.csv"], [there], overwrite=True)
+
+
+def test_a_folder_that_holds_an_input_or_oneself_is_not_replaced(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    (out / "deep").mkdir(parents=True)
+    (out / "mark").write_text("")
+    wanted = {"mark": "mark", "holds": "what we made", "overwrite": True}
+    check_folder(out, [tmp_path / "a.txt"], **wanted)
+    check_folder(tmp_path / "new", [out / "deep" / "a.txt"], **wanted)
+    with pytest.raises(UsageError, match="a.txt is an input: the results would replace it"):
+        check_folder(out, [out / "deep" / "a.txt"], **wanted)
+    monkeypatch.chdir(out / "deep")
+    for name in (".", "..", str(out)):
+        with pytest.raises(UsageError, match="--out to be a folder of its own, found .*, where you are"):
+            check_folder(Path(name), **wanted)
+    check_folder(Path("new"), **wanted)
 
 
 def test_json(tmp_path):

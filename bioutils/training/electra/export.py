@@ -37,7 +37,8 @@ def export(
     hf_logging.disable_progress_bar()  # it is done in an instant
     if not (run / "model" / SIDECAR).is_file():
         raise UsageError(f"{run} holds no finished pre-training. Finish it: … pretrain EXAMPLES --out {run} --resume.")
-    check_folder(out, [run], mark=SIDECAR, holds="a model", overwrite=overwrite)
+    inputs = [run / "model", run / "generator", *([scores] if scores else [])]
+    check_folder(out, inputs, mark=SIDECAR, holds="a model", overwrite=overwrite)
     facts = {"text": "", "licence": "not stated", "command": ""} | read_json(run / "model" / SIDECAR) | (notes or {})
     if missing := [name for name in NOTES if name not in facts]:
         raise DataError(f"Not the notes of a pre-training: no {', '.join(missing)}.", path=run / "model" / SIDECAR)

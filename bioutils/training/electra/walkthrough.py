@@ -5,15 +5,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bioutils.errors import UsageError, expected
+from bioutils.files import read_json
 from bioutils.training.electra.objective import mask_rows, sample
 
 if TYPE_CHECKING:
     import pandas as pd
     from transformers import ElectraForMaskedLM, ElectraForPreTraining, PreTrainedTokenizerBase
 
+CONFIG = "config.json"
+
 
 def load_networks(folder: Path | str) -> "tuple[ElectraForMaskedLM, ElectraForPreTraining]":
-    """Generator and discriminator of a finished run, or of an encoder exported with its generator, in evaluation mode."""
+    """Generator and discriminator of a finished run, or of an encoder exported with its generator, in evaluation mode.
+
+    Raises UsageError for a folder without one of the two.
+    """
     import torch
     from transformers import ElectraForMaskedLM, ElectraForPreTraining
     from transformers.utils import logging as hf_logging
@@ -21,6 +28,10 @@ def load_networks(folder: Path | str) -> "tuple[ElectraForMaskedLM, ElectraForPr
     hf_logging.disable_progress_bar()
     folder = Path(folder)
     discriminator = folder / "model" if (folder / "model").is_dir() else folder
+    for place, kind in ((folder / "generator", "ElectraForMaskedLM"), (discriminator, "ElectraForPreTraining")):
+        if not (place / CONFIG).is_file() or kind not in (read_json(place / CONFIG).get("architectures") or []):
+            what = "a finished run, or an encoder exported with --generator"
+            raise UsageError(expected("the folder", what, str(folder), remedy=f"There is no {kind} in {place}."))
     return (
         ElectraForMaskedLM.from_pretrained(folder / "generator", dtype=torch.float32).eval(),
         ElectraForPreTraining.from_pretrained(discriminator, dtype=torch.float32).eval(),

@@ -10,6 +10,7 @@ from bioutils.errors import BioutilsError, DataError, UsageError
 from bioutils.files import read_json
 from bioutils.training.electra import shards
 from bioutils.training.electra.build import build, report_text
+from bioutils.training.electra.commands import main
 from bioutils.training.electra.pretrain import pretrain
 from bioutils.training.electra.shards import Examples, packed, paired
 from bioutils.training.electra.vocabulary import learn_vocabulary, make_tokenizer, pieces_a_word, save_tokenizer
@@ -159,6 +160,16 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(UsageError, match="something else than examples"):
         build([write_text(tmp_path / "a.txt")], tmp_path / "out", overwrite=True, **OPTIONS)
+
+
+def test_the_folder_one_stands_in_is_not_replaced(tmp_path, monkeypatch, capsys):
+    text = write_text(tmp_path / "a.txt")
+    build([text], tmp_path / "out", **OPTIONS)
+    monkeypatch.chdir(tmp_path / "out")
+    before = sorted(Path().iterdir())
+    assert main(["build", str(text), "--out", ".", "--overwrite"]) == 2
+    assert "Expected --out to be a folder of its own" in capsys.readouterr().err
+    assert sorted(Path().iterdir()) == before
 
 
 def test_missing_shards_are_told(tmp_path):

@@ -1,8 +1,12 @@
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 
 from bioutils.encoders import load_encoder, load_tokenizer
 from bioutils.errors import DataError, UsageError
+from bioutils.files import write_json
 from bioutils.training.electra.commands import main
 from bioutils.training.electra.export import export
 from bioutils.training.electra.pretrain import pretrain
@@ -65,3 +69,39 @@ def test_what_cannot_be_exported(run, tmp_path, capsys):
     assert main(["export", str(run), "--out", str(tmp_path / "e")]) == 2
     assert "overwrite" in capsys.readouterr().err
     assert main(["export", str(run), "--out", str(tmp_path / "e"), "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("name", ["model", "generator", "."])
+def test_the_weights_of_the_run_are_not_replaced(run, tmp_path, name):
+    whole = Path(shutil.copytree(run, tmp_path / "run"))
+    before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="is an input: the results would replace it"):
+        export(whole, whole / name, overwrite=True)
+    assert {path: path.read_bytes() for path in whole.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "No such file"),
+        ("", "The file is empty"),
+        ("\n", "Not a table"),
+        ("corpus,metric,encoder,trials,mean,lowest,highest\n", "A table without rows"),
+        (SCORES.replace("0.61", "high"), "Expected column mean to be numbers"),
+    ],
+)
+def test_scores_that_are_none(run, tmp_path, capsys, content, message):
+    if content is not None:
+        (tmp_path / "scores.csv").write_text(content)
+    assert main(["export", str(run), "--out", str(tmp_path / "e"), "--scores", str(tmp_path / "scores.csv")]) == 1
+    told = capsys.readouterr().err
+    assert f"scores.csv: {message}" in told
+    assert len(told.splitlines()) == 1
+    assert not (tmp_path / "e").exists()
+
+
+def test_notes_of_another_kind_of_model(run, tmp_path):
+    whole = Path(shutil.copytree(run, tmp_path / "run"))
+    write_json(whole / "model" / "bioutils.json", {"settings": {}, "max_length": 128})
+    with pytest.raises(DataError, match=r"bioutils\.json: Not the notes of a pre-training: no examples, tokens"):
+        export(whole, tmp_path / "e")

@@ -1,6 +1,10 @@
+import shutil
 from dataclasses import replace
 
-from bioutils.encoders import load_tokenizer
+import pytest
+
+from bioutils.encoders import load_tokenizer, resolve
+from bioutils.errors import UsageError
 from bioutils.training.electra.pretrain import pretrain
 from bioutils.training.electra.walkthrough import load_networks, one_sentence
 
@@ -20,3 +24,16 @@ def test_one_sentence_token_by_token(examples, tiny, tmp_path):
     assert (table["replaced"] == (table["filled"] != table["original"])).all()
     assert table["probability"].between(0, 1).all()
     assert table.equals(one_sentence(generator, discriminator, tokenizer, text, mask_share=0.5, seed=3))
+
+
+def test_an_encoder_without_a_generator(examples, tiny, tmp_path):
+    pretrain(examples, tmp_path / "run", settings=replace(tiny, steps=1), progress=False)
+    shutil.copytree(tmp_path / "run" / "model", tmp_path / "other")
+    shutil.copytree(tmp_path / "run" / "model", tmp_path / "other" / "generator")
+    for folder, lacks in (
+        (resolve("minilm"), "ElectraForMaskedLM in .*generator"), (tmp_path, "ElectraForMaskedLM"),
+        (tmp_path / "other", "ElectraForMaskedLM in .*generator"), (tmp_path / "run" / "model", "ElectraForMaskedLM"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=f"Expected the folder to be a finished run, .* There is no {lacks}"):
+            load_networks(folder)
+    load_networks(resolve("electra-tiny"))
