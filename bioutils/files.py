@@ -9,7 +9,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -140,7 +140,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             yield temporary
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what stood in the way, a file for a folder, is told already
+            temporary.unlink()
 
 
 @contextmanager

@@ -96,6 +96,17 @@ def test_a_full_disk_of_libraries_with_errors_of_their_own(tmp_path, file_limit,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_in_the_place_of_a_folder_is_one_message(tmp_path):
+    (tmp_path / "a").write_text("mine")
+    for write in (
+        lambda: write_json(tmp_path / "a" / "b" / "c.json", {}),
+        lambda: atomic_folder(tmp_path / "a" / "b").__enter__(),
+    ):
+        with pytest.raises(BioutilsError, match=r"could not be written \((Not a directory|File exists)\)"):
+            write()
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
 def test_other_errors_stay_what_they_are(tmp_path):
     for error in (ValueError("a value"), UsageError("said (os error 2)")):
         with pytest.raises(type(error), match=re.escape(str(error))), atomic_folder(tmp_path / "new"):

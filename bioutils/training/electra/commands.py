@@ -158,12 +158,13 @@ def run_pretrain(call: argparse.Namespace) -> None:
         Examples(call.examples), call.out, settings=sized(call.size, **changes), evaluate_every=call.evaluate_every,
         resume=call.resume, overwrite=call.overwrite, facts={"command": " ".join(sys.argv[1:])},
     )  # fmt: skip
+    if not len(result.history):  # the first process alone looks at held-back text
+        return
     if result.found:
         print(f"{call.out} was finished before with these settings: nothing was trained.")
-    if len(result.history):  # the first process alone looks at held-back text
-        # Of a warm start and of detection, what the last steps had not is no number.
-        print("\n".join(f"{name:>22} {value:,.4g}" for name, value in result.history.iloc[-1].dropna().items()))
-        print(result.model_dir)
+    # Of a warm start and of detection, what the last steps had not is no number.
+    print("\n".join(f"{name:>22} {value:,.4g}" for name, value in result.history.iloc[-1].dropna().items()))
+    print(result.model_dir)
 
 
 def run_export(call: argparse.Namespace) -> None:

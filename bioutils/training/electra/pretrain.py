@@ -1,13 +1,12 @@
 """The pre-training loop: rows, masks and schedule follow from the step's number alone, so it goes on as if never stopped."""
 
-import json
 import math
 import platform
 import shutil
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ import numpy as np
 
 from bioutils.device import autocast, keep_freed_memory
 from bioutils.errors import BioutilsError, UsageError, expected
-from bioutils.files import atomic_writer
 from bioutils.training.checkpoints import load_checkpoint, random_state, save_checkpoint
 from bioutils.training.electra.objective import Electra, Masked, Step
 from bioutils.training.electra.rows import Masker, on_device, rows_of_step
@@ -108,7 +106,8 @@ def pretrain(
     }
     last = folder.last if resume else None
     if resume and not last:
-        return folder.finished(wanted)
+        found = folder.finished(wanted)
+        return found if accelerator.is_main_process else replace(found, history=history_table([]))
     accelerator.wait_for_everyone()  # all have looked at the folder before one of them changes it
     tokenizer, masker = examples.tokenizer(), Masker(examples, settings)
     electra = Electra(settings, tokenizer)
@@ -123,6 +122,8 @@ def pretrain(
         done = load_checkpoint(
             last, electra, optimizer, scheduler, wanted, holds=list(done), process=accelerator.process_index
         )
+        if accelerator.is_main_process:
+            folder.write_history(done["history"])  # the disk may have been full right after the checkpoint
     elif accelerator.is_main_process:
         folder.begin(wanted)
     model = accelerator.prepare_model(electra)
@@ -157,8 +158,7 @@ def pretrain(
                 history.append({"step": step + 1, "tokens": tokens, "seconds": round(seconds, 1), **means, **scores})
                 done = {"identity": wanted, "step": step + 1, "history": history, "seconds": seconds}
                 save_checkpoint(folder.checkpoints / "last", electra, optimizer, scheduler, done, random=random)
-                with atomic_writer(folder.history) as stream:
-                    stream.writelines(json.dumps(row, allow_nan=False) + "\n" for row in history)
+                folder.write_history(history)
             accelerator.wait_for_everyone()
     result = Pretraining(
         folder.model, folder.generator, history_table(history), settings.steps * settings.batch_size * length,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bioutils.errors import UsageError, expected
-from bioutils.files import read_json, read_lines, write_json
+from bioutils.errors import DataError, UsageError, expected
+from bioutils.files import atomic_writer, read_json, read_lines, write_json
 from bioutils.models import SIDECAR
 from bioutils.training.checkpoints import differences, find_checkpoint
 
@@ -66,9 +66,14 @@ class RunFolder:
     def _is_ours(self) -> bool:
         if (self.out / MARK).is_file():
             return True
-        # Runs of before the mark are known by their notes.
-        notes = read_json(self.model / SIDECAR) if (self.model / SIDECAR).is_file() else {}
-        return isinstance(notes, dict) and "generator_share" in (notes.get("settings") or {})
+        # Runs of before the mark are known by their notes, or by those of their checkpoint.
+        held = [read_json(path) for path in (self.model / SIDECAR, self._progress) if path.is_file()]
+        held = [notes.get("identity", notes) for notes in held if isinstance(notes, dict)]
+        return any(isinstance(n, dict) and "generator_share" in (n.get("settings") or {}) for n in held)
+
+    @property
+    def _progress(self) -> Path:
+        return (self.last or self.checkpoints / "last") / "progress.json"
 
     def begin(self, wanted: dict[str, Any]) -> None:
         """Marks the folder as a run of ``wanted`` and clears an earlier one's course; its networks stay until the new are there.
@@ -79,9 +84,14 @@ class RunFolder:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         self.history.unlink(missing_ok=True)
 
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """A line of JSON a look at held-back text."""
+        with atomic_writer(self.history) as stream:
+            stream.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+
     def finished(self, wanted: dict[str, Any]) -> Pretraining:
         """The result of a run of ``wanted`` that was finished before. Raises UsageError where there is none to return."""
-        missing = f"no checkpoint under {self.checkpoints} to go on from"
+        missing = f"There is no checkpoint under {self.checkpoints} to go on from"
         if (
             not all((folder / SIDECAR).is_file() for folder in (self.model, self.generator))
             or not self.history.is_file()
@@ -96,7 +106,12 @@ class RunFolder:
                 f"{missing}, and the finished run there is another: {'; '.join(different)}. "
                 "Call as then, or replace it with --overwrite."
             )
-        history = history_table([json.loads(line) for _, line in read_lines(self.history)])
+        try:
+            history = history_table([json.loads(line) for _, line in read_lines(self.history)])
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"Not JSON lines: {error.msg}. Replace the run with --overwrite.", path=self.history
+            ) from None
         return Pretraining(self.model, self.generator, history, notes["tokens"], notes["seconds"], found=True)
 
 

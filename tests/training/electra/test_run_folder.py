@@ -94,9 +94,11 @@ def test_resume_of_a_finished_run_returns_it(examples, short, tmp_path, monkeypa
         pretrain(examples, tmp_path, settings=replace(short, seed=1), resume=True, progress=False)
 
 
-def test_a_finished_run_of_before_the_mark_is_known(examples, short, tmp_path):
-    pretrain(examples, tmp_path, settings=short, progress=False)
+def test_runs_of_before_the_mark_are_known(examples, short, tmp_path, monkeypatch):
+    interrupted(examples, tmp_path, short, monkeypatch, after=1, evaluate_every=1)
     (tmp_path / MARK).unlink()
+    assert not pretrain(examples, tmp_path, settings=short, resume=True, progress=False).found
+    assert not (tmp_path / MARK).exists()
     assert pretrain(examples, tmp_path, settings=short, resume=True, progress=False).found
     pretrain(examples, tmp_path, settings=short, overwrite=True, progress=False)
     assert (tmp_path / MARK).is_file()
@@ -124,6 +126,8 @@ def test_the_command(examples, tmp_path, capsys):
     ]
     assert main([*call, "--out", str(tmp_path / "file")]) == 2
     assert "Expected --out to be a folder" in capsys.readouterr().err
+    assert main([*call, "--out", str(tmp_path / "file" / "run")]) == 1
+    assert "run/pretraining.json: could not be written (Not a directory)" in capsys.readouterr().err
     assert main([*call, "--out", str(tmp_path / "run")]) == 0
     assert main([*call, "--out", str(tmp_path / "run")]) == 2
     assert "--overwrite to replace it" in capsys.readouterr().err
