@@ -45,6 +45,7 @@ KEYS = (
     "patience",
     "fixed",
     "average",
+    "freeze",
     "folds",
     "validation",
     "seed",
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         "--fixed", action="store_true", help="the last of --epochs counts, and the validation abstracts train too"
     )
     p.add_argument("--average", type=float, help="moving average of the weights, 0.998 for some thousand steps")
+    p.add_argument("--freeze", type=int, help="lowest parts of the encoder that stay as they are; 1: the embeddings")
     p.add_argument("--folds", type=int, default=4)
     p.add_argument(
         "--validation", type=float, default=0.1, help="share of the training abstracts that chooses the epoch"
@@ -114,7 +116,7 @@ def one(call: argparse.Namespace, seed: int) -> dict:
         )
         result = run_folds(
             task, [fold], encoder=call.encoder, frozen=frozen, settings=settings, balance=call.balance, progress=False,
-            vectors=vectors, choose=not call.fixed, average=call.average or 0.0,
+            vectors=vectors, choose=not call.fixed, average=call.average or 0.0, freeze=call.freeze or 0,
         )  # fmt: skip
         found = result.scores.drop(columns=["fold", "part", "epoch", "train_loss", "loss"])
         more = {

@@ -68,7 +68,7 @@ def run_train(config: Config, *, records: Path = HERE, overwrite: bool = False) 
     task = make_task(documents, tuple(model.heads.values()))
     started = time.perf_counter()
     options = {"encoder": model.encoder, "frozen": model.frozen, "dropout": model.dropout}
-    options |= {"balance": folds.balance, "average": folds.average}
+    options |= {"balance": folds.balance, "average": folds.average, "freeze": folds.freeze}
     vectors = frozen_vectors(task, encoder=model.encoder, max_length=settings.max_length) if model.frozen else None
     facts: dict[str, Any] = {"documents": len(task.documents), "not_asked_for_links": task.not_asked}
     facts |= {"data_sha256": data_sha256(documents), "env": environment()}

@@ -268,6 +268,8 @@ def test_the_example_in_the_help_is_right():
         ({"training": {"balance": "half"}}, "training.balance to be a number"),
         ({"training": {"epochs": "many"}}, "epochs to be a whole number"),
         ({"training": {"layer_decay": 0.8}}, "which are frozen"),
+        ({"training": {"freeze": 1}}, "training.freeze is of an encoder that is trained"),
+        ({"training": {"average": 1}}, "training.average to be 0 (none) or a share below 1, found 1"),
         ({"model": {"heads": {}}}, "model.heads"),
         ({"model": {"heads": {"a": {"kind": "crf", "layer": "X"}}}}, "needs a scheme"),
         ({"model": {"heads": {"a": {"kind": "single_label"}}}}, "model.heads.a.layer to be given"),
@@ -302,6 +304,18 @@ def test_configurations_that_cannot_be(config, change, message, tmp_path, capsys
     error = capsys.readouterr().err
     assert message in error
     assert str(tmp_path / "c.yaml") in error
+
+
+def test_an_encoder_that_learns_is_steadied_by_default(config):
+    model = config[1]["model"]
+    found = {
+        frozen: from_mapping({"out": "x", "model": model | {"frozen": frozen}, "training": {"epochs": 3}}).folds
+        for frozen in (True, False)
+    }
+    assert (found[True].average, found[True].freeze) == (0.0, 0)
+    assert (found[False].average, found[False].freeze) == (0.998, 1)
+    given = {"out": "x", "model": model | {"frozen": False}, "training": {"average": 0, "freeze": 0}}
+    assert (from_mapping(given).folds.average, from_mapping(given).folds.freeze) == (0, 0)
 
 
 def test_a_head_may_be_given_what_its_fields_hold():

@@ -13,7 +13,7 @@ from bioutils.corpora.conversion import FORMATS
 from bioutils.errors import UsageError, expected
 from bioutils.heads.multihead import HeadSpec
 from bioutils.training.arguments import TrainingSettings, read_config
-from bioutils.training.multihead import FINE_TUNED, FROZEN
+from bioutils.training.multihead import FINE_TUNED, FROZEN, STEADY
 
 MODES = ("train", "test", "deploy", "analyse")
 HTML = "html"  # what is deployed as a page, beside the formats of annotations
@@ -39,7 +39,8 @@ EXAMPLE = """example of CONFIG:
   training:                        # the fields of TrainingSettings, and
     epochs: 40
     balance: 0.5                   # of labels: 0 none, 1 full
-    average: 0.998                 # keep the moving average of the weights; 0: those of the last step
+    average: 0.998                 # keep the moving average of the weights; 0: those of the last step (default of heads alone)
+    freeze: 0                      # lowest parts of an encoder that is trained, left as they are; 1, its embeddings, by default
     folds: 4                       # 0: no folds
     final: true                    # train on all at the end
   test:
@@ -87,11 +88,12 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Folds:
-    """Training beside ``TrainingSettings``: balance of labels, average of weights, folds, and whether a last model learns from
+    """Training beside ``TrainingSettings``: balance of labels, what steadies it, folds, and whether a last model learns from
     all documents."""
 
     balance: float = 0.5
     average: float = 0.0
+    freeze: int = 0
     folds: int = 4
     validation: float = 0.1
     final: bool = True
@@ -171,8 +173,11 @@ def from_mapping(raw: Mapping[str, Any]) -> Config:
         found["model"] = _filled("model", Model, model | {"heads": specs})
     training = dict(_mapping("training", raw.get("training", {})))
     apart = {name: training.pop(name) for name in [f.name for f in fields(Folds)] if name in training}
-    found["folds"] = _filled("training", Folds, apart)
-    start = FROZEN if found.get("model") is None or found["model"].frozen else FINE_TUNED
+    frozen = found.get("model") is None or found["model"].frozen
+    if frozen and apart.get("freeze"):
+        raise UsageError("training.freeze is of an encoder that is trained. Set model.frozen: false, or leave it out.")
+    found["folds"] = _filled("training", Folds, apart if frozen else STEADY | apart)
+    start = FROZEN if frozen else FINE_TUNED
     _known("training", training, [f.name for f in fields(TrainingSettings)] + [f.name for f in fields(Folds)])
     found["training"] = TrainingSettings(**{f.name: getattr(start, f.name) for f in fields(start)} | training)
     config = Config(**found)
@@ -186,6 +191,7 @@ def _possible(config: Config, given: Mapping[str, Any]) -> None:
     for name, value, fits, what in (
         ("training.balance", folds.balance, 0 <= folds.balance <= 1, "between 0 (none) and 1 (full)"),
         ("training.average", folds.average, 0 <= folds.average < 1, "0 (none) or a share below 1"),
+        ("training.freeze", folds.freeze, folds.freeze >= 0, "0 (none) or more"),
         ("training.folds", folds.folds, folds.folds == 0 or folds.folds >= 2, "0 (none), or 2 or more"),
         ("training.validation", folds.validation, 0 < folds.validation < 0.5, "a share between 0 and 0.5"),
         ("model.dropout", dropout, 0 <= dropout < 1, "0 (none) or a share below 1"),

@@ -129,12 +129,13 @@ def _linked(task: MultiheadTask) -> np.ndarray:
 def run_folds(
     task: MultiheadTask, folds: Sequence[Fold], *, encoder: str, frozen: bool = True,
     settings: TrainingSettings | None = None, balance: float = 0.5, dropout: float = 0.1, progress: bool = True,
-    vectors: "Sequence[torch.Tensor] | None" = None, choose: bool = True, average: float = 0.0,
+    vectors: "Sequence[torch.Tensor] | None" = None, choose: bool = True, average: float = 0.0, freeze: int = 0,
 ) -> FoldResult:  # fmt: skip
     """Trains on each fold from the start and scores it; test parts are scored every epoch for the curves, and choose nothing.
 
     ``choose=False``: no epoch is chosen, the last of the fixed number counts, and the validation abstracts are trained on too
-    (their scores in the history are then those of known texts). ``average``: of weights, as ``train`` takes it.
+    (their scores in the history are then those of known texts). ``average`` and ``freeze`` as
+    ``train`` takes them.
     """
     import pandas as pd
     from tqdm import tqdm
@@ -149,7 +150,7 @@ def run_folds(
         known = fold.train if choose else np.concatenate([fold.train, fold.validation])
         done = train(
             task, known, fold.validation, encoder=encoder, frozen=frozen, settings=own, last=not choose,
-            balance=balance, dropout=dropout, vectors=vectors, also={"test": fold.test}, average=average,
+            balance=balance, dropout=dropout, vectors=vectors, also={"test": fold.test}, average=average, freeze=freeze,
         )  # fmt: skip
         history.append(done.history.assign(fold=number))
         chosen = (done.history["part"] == "test") & (done.history["epoch"] == done.best_epoch)

@@ -151,6 +151,16 @@ def test_the_moving_average_of_the_weights_is_what_is_scored_and_kept(task, enco
     assert {name: c.scores["f1"] for name, c in count(task, rows, done.heads, read).items()} == last.to_dict()
 
 
+def test_frozen_parts_of_an_encoder_do_not_learn(task, encoder_dir):
+    before = load_encoder(str(encoder_dir)).state_dict()
+    for freeze, still in ((1, "embeddings."), (0, None)):
+        done = train(task, range(4), range(4), encoder=str(encoder_dir), frozen=False, settings=FEW, freeze=freeze)
+        after = done.encoder.state_dict()
+        moved = {name.split(".")[0] for name, weight in after.items() if not torch.equal(weight, before[name])}
+        assert ("embeddings" in moved) == (still is None)
+        assert "encoder" in moved
+
+
 def test_an_average_out_of_range_is_refused(task, encoder_dir, vectors):
     with pytest.raises(UsageError, match="Expected average to be 0 .none. or a share below 1, found 1.0"):
         train(task, [0], [1], encoder=str(encoder_dir), vectors=vectors, settings=FEW, average=1.0)
