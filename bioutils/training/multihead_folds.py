@@ -87,6 +87,14 @@ def mean_course(history: "pd.DataFrame", part: str, column: str = "f1") -> "pd.D
     return table.T.groupby(level="head", sort=False).mean().T
 
 
+def fold_ranges(scores: "pd.DataFrame") -> dict[str, float]:
+    """F1 over the folds of each head: its mean under the head's name, lowest and highest under ``head_low`` and ``head_high``, as
+    ``plots.interval_bars`` takes them. ``scores``: a row a fold and head."""
+    by_head = scores.groupby("head", sort=False)["f1"]
+    ends = {"": by_head.mean(), "_low": by_head.min(), "_high": by_head.max()}
+    return {f"{head}{end}": float(value) for end, values in ends.items() for head, value in values.items()}
+
+
 def make_folds(task: MultiheadTask, *, folds: int = 4, validation: float = 0.1, seed: int = 0) -> list[Fold]:
     """Folds by abstract, alike in how many documents have links; a share of each training part chooses the epoch.
 

@@ -20,6 +20,7 @@ from bioutils.training.multihead_folds import (
     Fold,
     as_annotator,
     final_epochs,
+    fold_ranges,
     joint_scores,
     make_folds,
     mean_course,
@@ -252,6 +253,13 @@ def test_a_head_that_a_fold_asks_nothing_has_no_score_there(documents, encoder_d
     assert course["link"].tolist() == link["f1"].tolist()
     assert found.unseen["link: link"] == 1  # fold 1 tests links and trains on documents that have none
     assert "link: link" not in unseen_labels(task, folds, choose=False)  # then document 0 is trained on too
+
+
+def test_ranges_over_folds():
+    scores = pd.DataFrame({"fold": [0, 0, 1, 1], "head": ["a", "b", "a", "b"], "f1": [0.2, 0.9, 0.4, np.nan]})
+    assert fold_ranges(scores) == pytest.approx(
+        {"a": 0.3, "a_low": 0.2, "a_high": 0.4, "b": 0.9, "b_low": 0.9, "b_high": 0.9}
+    )
 
 
 def test_a_mean_over_folds_skips_epochs_that_one_did_not_reach_and_no_others():
