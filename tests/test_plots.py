@@ -468,6 +468,8 @@ def test_downstream_points_leave_out_what_was_not_run():
     assert [t.get_text() for t in ax.texts] == ["0.600", "0.800", "0.400"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["ncbi\nF1", "gad\nF1"]
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["ours", "famous"]
+    few = plots.downstream_points(pd.concat([table.head(2), table.head(1).assign(train=1000)]))
+    assert [t.get_text() for t in few.get_yticklabels()] == ["ncbi\nF1", "ncbi, 1,000 examples\nF1"]
     with pytest.raises(UsageError):
         plots.downstream_points(table.head(0))
 

@@ -108,16 +108,19 @@ def downstream_points(
     table: "pd.DataFrame", *, title: str = "What is each encoder worth?", ax: "Axes | None" = None
 ) -> "Axes":
     """A group a corpus, in it a point an encoder: the mean of its trials, a line from the lowest to the highest, the number at
-    the right. ``table``: a row a cell, ``corpus, metric, encoder, mean, lowest, highest``; cells may be missing."""
+    the right. ``table``: a row a cell, ``corpus, metric, encoder, mean, lowest, highest`` and perhaps ``train``, how many
+    examples were trained on where not all; cells may be missing."""
     filled("table", table["corpus"])
-    tasks = table[["corpus", "metric"]].drop_duplicates().itertuples(index=False)
+    table = table.assign(train=table["train"].fillna(0) if "train" in table else 0)
+    keys = ["corpus", "metric", "train"]
+    tasks = table[keys].drop_duplicates().itertuples(index=False)
     encoders = list(dict.fromkeys(table["encoder"]))
     ax = axes_or_new(ax, 8, 1.2 + 0.32 * len(table))
     places, names, y = [], [], 0.0
-    for corpus, metric in tasks:
-        rows = table[(table["corpus"] == corpus) & (table["metric"] == metric)]
+    for corpus, metric, train in tasks:
+        rows = table[(table[keys] == (corpus, metric, train)).all(axis=1)]
         places.append(y + (len(rows) - 1) / 2)
-        names.append(f"{corpus}\n{metric}")
+        names.append(f"{corpus}{f', {train:,.0f} examples' if train else ''}\n{metric}")
         for row in rows.itertuples():
             k = encoders.index(row.encoder)
             label = row.encoder if row.encoder not in ax.get_legend_handles_labels()[1] else None

@@ -1,6 +1,5 @@
 """A run's discriminator as an encoder to use and to give away: small, with a card that says what it is and is not."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +89,5 @@ def downstream(path: Path) -> dict[str, Any]:
 
 def write_card(folder: Path, facts: dict[str, Any], *, name: str) -> None:
     """The card, in Markdown, from the notes."""
-    if facts["scores"].get("detection_auc") is None:  # one class: nothing was replaced
-        facts = facts | {"scores": facts["scores"] | {"detection_auc": math.nan}}
     weights = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
     (folder / CARD).write_text(render("electra.md.j2", megabytes=weights / 1e6, name=name, **facts), encoding="utf-8")

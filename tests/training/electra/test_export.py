@@ -58,6 +58,12 @@ def test_the_card_says_what_was_read_for_how_long_and_what_it_gives(run, tmp_pat
     assert "| gad, micro-F1 of the relations | 0.700 | – |" in card
 
 
+def test_a_card_without_an_auc_says_so(run, tmp_path):
+    scores = {"generator_accuracy": 0.5, "detection_auc": None, "base_rate": 0.0}
+    card = (export(run, tmp_path / "e", notes={"scores": scores}) / "README.md").read_text()
+    assert "with an AUC of none (one class alone)" in card
+
+
 def test_what_cannot_be_exported(run, tmp_path, capsys):
     with pytest.raises(UsageError, match="no finished pre-training"):
         export(tmp_path, tmp_path / "e")
