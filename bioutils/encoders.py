@@ -214,7 +214,7 @@ def freeze_lowest(model: "PreTrainedModel", n: int) -> "PreTrainedModel":
     """The model, its ``n`` lowest parts no longer trained: 1 the embeddings, 2 the first layer too, and so on.
 
     What is near the words is general, and with few texts better left alone: words of new texts keep their place beside those
-    that were trained on. The embeddings are half of a small encoder's weights, and a step without them is a fifth shorter.
+    that were trained on. The embeddings are half of a small encoder's weights, and a step need not move them.
     Raises UsageError for more parts than there are.
     """
     base = getattr(model, "encoder", model)
