@@ -92,9 +92,11 @@ def read_runs(folder: Path | str) -> list[Group]:
 
 
 def table(groups: Sequence[Group]) -> "pd.DataFrame":
-    """One row a group and score: n, min, max, mean, std and the 95 % interval of the mean."""
+    """One row a group and score: n, min, max, mean, std and the 95 % interval of the mean. Raises UsageError for no groups."""
     import pandas as pd
 
+    if not groups:
+        raise UsageError(expected("groups", "one or more", "none", remedy="Run a notebook into this folder first."))
     return pd.concat([summary_table({g.name: g.scores}, g.columns) for g in groups], ignore_index=True)
 
 

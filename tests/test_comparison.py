@@ -115,6 +115,11 @@ def test_other_examples_are_not_paired(results, tmp_path):
     assert "one repeat tells no interval" in describe(compare(one, bad, n_random=100), "one", "bad")
 
 
+def test_a_table_of_nothing_is_told():
+    with pytest.raises(UsageError, match="Expected groups to be one or more, found 'none'"):
+        table([])
+
+
 def test_runs_of_the_suite(tmp_path):
     for seed, accuracy in ((0, 0.8), (1, 0.9)):
         folder = tmp_path / f"seed-{seed}" / "03_finetune_with_trainer"
