@@ -1,6 +1,6 @@
 """Training settings: few, checked at once, each default with its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,6 +10,24 @@ from bioutils.files import read_lines
 
 Precision = Literal["auto", "bf16", "fp32"]
 Metric = Literal["macro_f1", "accuracy", "micro_f1", "loss"]
+
+
+def check_fields(
+    settings: Any,
+    ranges: Sequence[tuple[str, Callable[[Any], bool], str]],
+    choices: Mapping[str, Sequence[str]],
+) -> None:
+    """Raises UsageError for a field of a dataclass that is out of its range (name, test, what it should be) or of the wrong type
+    (a number where the default is a fraction, else a whole number), and for a choice that is not known."""
+    for name, fits, what in ranges:
+        value = getattr(settings, name)
+        fraction = isinstance(type(settings).__dataclass_fields__[name].default, float)
+        right = isinstance(value, (int, float) if fraction else int) and not isinstance(value, bool)
+        if not right or not fits(value):
+            raise UsageError(expected(name, f"{'a number' if fraction else 'a whole number'}, {what}", value))
+    for name, known in choices.items():
+        if getattr(settings, name) not in known:
+            raise UsageError(expected(name, "one of the known", getattr(settings, name), available=known))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +50,7 @@ class TrainingSettings:
     seed: int = 42
 
     def __post_init__(self):
-        for name, fits, what in (
+        ranges = (
             ("epochs", lambda v: v >= 1, "1 or more"),
             ("learning_rate", lambda v: 0 < v < 1, "between 0 and 1"),
             ("batch_size", lambda v: v >= 1, "1 or more"),
@@ -43,15 +61,8 @@ class TrainingSettings:
             ("max_length", lambda v: v >= 4, "4 tokens or more"),
             ("patience", lambda v: v >= 0, "0 or more"),
             ("seed", lambda v: 0 <= v < 2**32, "0 or more, below 2**32"),
-        ):
-            value = getattr(self, name)
-            fraction = isinstance(type(self).__dataclass_fields__[name].default, float)
-            right = isinstance(value, (int, float) if fraction else int) and not isinstance(value, bool)
-            if not right or not fits(value):
-                raise UsageError(expected(name, f"{'a number' if fraction else 'a whole number'}, {what}", value))
-        for name, known in (("precision", get_args(Precision)), ("metric", get_args(Metric))):
-            if getattr(self, name) not in known:
-                raise UsageError(expected(name, "one of the known", getattr(self, name), available=known))
+        )
+        check_fields(self, ranges, {"precision": get_args(Precision), "metric": get_args(Metric)})
 
     def best(self, scores: Sequence[float]) -> int:
         """The position of the first of the best values of ``metric``: the highest, of a loss the lowest.

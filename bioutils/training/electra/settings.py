@@ -5,6 +5,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from bioutils.errors import UsageError, expected
+from bioutils.training.arguments import check_fields
 
 if TYPE_CHECKING:
     from transformers import ElectraConfig
@@ -68,7 +69,7 @@ class ElectraSettings:
     seed: int = setting(42, "of the weights, the rows' order, the masks and the dropout")
 
     def __post_init__(self):
-        for name, fits, what in (
+        ranges = (
             ("head_size", lambda v: v >= 1, "1 or more"),
             ("hidden_size", lambda v: v > 0 and v % self.head_size == 0, f"a multiple of head_size ({self.head_size})"),
             ("layers", lambda v: v >= 1, "1 or more"),
@@ -91,19 +92,9 @@ class ElectraSettings:
             ("layer_decay", lambda v: 0 < v <= 1, "above 0, up to 1"),
             ("epsilon", lambda v: 0 < v < inf, "above 0"),
             ("seed", lambda v: 0 <= v < 2**32, "0 or more, below 2**32"),
-        ):
-            value = getattr(self, name)
-            fraction = isinstance(type(self).__dataclass_fields__[name].default, float)
-            right = isinstance(value, (int, float) if fraction else int) and not isinstance(value, bool)
-            if not right or not fits(value):
-                raise UsageError(expected(name, f"{'a number' if fraction else 'a whole number'}, {what}", value))
-        for name, known in (
-            ("precision", get_args(Precision)),
-            ("sharing", get_args(Sharing)),
-            ("start", get_args(Start)),
-        ):
-            if getattr(self, name) not in known:
-                raise UsageError(expected(name, "one of the known", getattr(self, name), available=known))
+        )
+        choices = {"precision": get_args(Precision), "sharing": get_args(Sharing), "start": get_args(Start)}
+        check_fields(self, ranges, choices)
 
     @property
     def bf16(self) -> bool:
