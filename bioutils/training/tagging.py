@@ -200,18 +200,11 @@ def row_labels(inputs: TaggingInputs, truth: Sequence[np.ndarray]) -> list[list[
     return rows
 
 
-def train_tagger(
-    task: TaggingTask, *, encoder: str, out: Path | str, head: str = "softmax", settings: TrainingSettings = TAGGING,
-    dropout: float | None = None, route: str = "native", resume: bool = False, progress: bool = True,
-    callbacks: Sequence[Any] = (),
-) -> tuple[Tagger, TrainingResult]:  # fmt: skip
-    """The tagger of the best epoch by spans on validation sentences, saved under ``out/model``, and how training went.
-
-    ``head``: "softmax" or "crf". ``dropout``: of the encoder's layers in place of its own. ``route``: our loop, or transformers'
-    Trainer (softmax alone). Raises UsageError for what there is not.
-    """
-    if route not in ROUTES:
-        raise UsageError(expected("route", "a known one", route, available=ROUTES))
+def prepare_tagger(
+    task: TaggingTask, *, encoder: str, head: str = "softmax", settings: TrainingSettings = TAGGING,
+    dropout: float | None = None,
+) -> "tuple[Tagger, Dataset, TagJudge, dict[str, Any]]":  # fmt: skip
+    """An untrained tagger, what it trains on, who judges it, and what its notes say of these."""
     tagger = new_tagger(
         task.labels, encoder=encoder, head=head, scheme=task.scheme, seed=settings.seed, max_length=settings.max_length,
         dropout=dropout,
@@ -224,6 +217,22 @@ def train_tagger(
         "labels": list(task.labels), "scheme": task.scheme, "head": head, "dropout": dropout, "n_sentences": len(task.train),
         "n_windowed": inputs.n_windowed, "n_unknown": inputs.n_unknown, "n_cut": inputs.n_cut,
     }  # fmt: skip
+    return tagger, train, judge, facts
+
+
+def train_tagger(
+    task: TaggingTask, *, encoder: str, out: Path | str, head: str = "softmax", settings: TrainingSettings = TAGGING,
+    dropout: float | None = None, route: str = "native", resume: bool = False, progress: bool = True,
+    callbacks: Sequence[Any] = (),
+) -> tuple[Tagger, TrainingResult]:  # fmt: skip
+    """The tagger of the best epoch by spans on validation sentences, saved under ``out/model``, and how training went.
+
+    ``head``: "softmax" or "crf". ``dropout``: of the encoder's layers in place of its own. ``route``: our loop, or transformers'
+    Trainer (softmax alone). Raises UsageError for what there is not.
+    """
+    if route not in ROUTES:
+        raise UsageError(expected("route", "a known one", route, available=ROUTES))
+    tagger, train, judge, facts = prepare_tagger(task, encoder=encoder, head=head, settings=settings, dropout=dropout)
     if route == "trainer":
         from bioutils.training.trainer import train_token_classifier
 

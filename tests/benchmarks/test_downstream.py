@@ -2,6 +2,7 @@ import argparse
 import importlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -59,6 +60,14 @@ def trials(tmp_path):
         (["--corpora", "jnlpba,chemprot", "--head", "crf"], "Expected --head to be one for chemprot"),
         (["--corpora", "jnlpba", "--trials", "0"], "Expected --trials to be 1 or more, found 0"),
         (["--corpora", "jnlpba", "--train", "1"], "Expected --train to be 2 or more, found 1"),
+        (
+            ["--corpora", "jnlpba,jnlpba", "--together"],
+            "--together is for two or more corpora, each once, and for encoders",
+        ),
+        (
+            ["--corpora", "jnlpba,chemprot", "--together", "--metric", "micro_f1"],
+            "Expected --metric to be one for jnlpba",
+        ),
         (["--corpora", "jnlpba", "--epochs", "0"], "Expected epochs to be a whole number, 1 or more, found 0"),
     ],
 )
@@ -154,6 +163,52 @@ def test_a_training_works_in_a_folder_of_its_own(script, monkeypatch, tmp_path):
     script.entities(cell, 1)
     assert len(set(seen)) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_corpora_together_are_one_training(run, script, monkeypatch, tmp_path):
+    trained = []
+
+    def train_all(cell, seed):
+        trained.append((cell.together, cell.encoder, seed))
+        return {corpus: {"micro_f1": 0.3, "micro_f1_positive": 0.4} for corpus in cell.together.split("+")}
+
+    monkeypatch.setattr(script, "all_together", train_all)
+    call = ["--encoders", "minilm", "--corpora", "jnlpba,chemprot", "--trials", "2", "--together"]
+    run(*call)
+    assert trained == [("chemprot+jnlpba", "minilm", 0), ("chemprot+jnlpba", "minilm", 1)]
+    run(*call)
+    assert len(trained) == 2, "what is there stays"
+    assert len(run("--encoders", "minilm", "--corpora", "jnlpba", "--trials", "1")[1]) == 1, "alone is another trial"
+    table = pd.read_csv(tmp_path / "out" / "downstream.csv")
+    assert table["together"].fillna("").tolist() == ["chemprot+jnlpba", "chemprot+jnlpba", ""]
+    assert table["mean"].tolist() == [0.3, 0.4, 0.5]
+
+
+@pytest.mark.slow
+def test_corpora_together_for_real(script, tmp_path):
+    arguments = "--sample --corpora jnlpba,chemprot --epochs 2 --train 60 --out".split()
+    call = script.parser().parse_args([*arguments, str(tmp_path)])
+    cell = argparse.Namespace(**vars(call) | {"encoder": "electra-tiny", "together": "chemprot+jnlpba"})
+    found = script.all_together(cell, 0)
+    assert found["jnlpba"].keys() == {"left_out", "micro_f1", "micro_f1_low", "micro_f1_high", "macro_f1", "seconds"}
+    assert 0 < found["chemprot"]["micro_f1_positive"] <= 1
+    assert found["chemprot"]["accuracy_low"] <= found["chemprot"]["accuracy"] <= found["chemprot"]["accuracy_high"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_is_tested_on_is_not_learned(script):
+    call = script.parser().parse_args(["--sample"])
+    tags = script.entity_task(call, "jnlpba", 0)
+    relations, folds = script.relation_task(call, "chemprot", 0)
+    test = relations.examples[folds[0].test[0]].text
+    tags.train.append(replace(tags.train[0], tokens=tuple(test.split()), tags=("O",) * len(test.split())))
+    other = replace(relations.examples[folds[0].train[0]], text=" ".join(tags.test[0].tokens))
+    relations.examples[folds[0].train[0]] = other
+    tasks, left_out = script.without_copies({"jnlpba": tags, "chemprot": (relations, folds)})
+    assert left_out == {"jnlpba": 1, "chemprot": 1}
+    assert tasks["jnlpba"].train == tags.train[:-1]
+    assert tasks["chemprot"][1][0].train.tolist() == folds[0].train[1:].tolist()
+    assert tasks["chemprot"][1][0].test.tolist() == folds[0].test.tolist()
 
 
 def test_the_card_reads_the_table(run, tmp_path):
