@@ -10,17 +10,9 @@ from typing import TYPE_CHECKING
 from bioutils.corpora.conversion import read
 from bioutils.corpora.records import Document
 from bioutils.errors import UsageError, expected
-from bioutils.evaluation.agreement import (
-    Copies,
-    align,
-    alpha_table,
-    disagreements,
-    link_disagreements,
-    link_table,
-    not_used_by_all,
-    pair_table,
-    word_score,
-)
+from bioutils.evaluation.agreement import alpha_table, link_table, pair_table, word_score
+from bioutils.evaluation.copies import Copies, align, not_used_by_all
+from bioutils.evaluation.disagreements import disagreements, link_disagreements
 from bioutils.files import atomic_writer
 from bioutils.pages import render
 from bioutils.plots.style import colours_of, readable

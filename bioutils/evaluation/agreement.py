@@ -7,139 +7,29 @@ chance on tokens and on labels. Categories and labels are read from the data.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bioutils.corpora.records import Document, Link, Span, one_task
-from bioutils.corpora.units import UNIT
-from bioutils.errors import DataError, UsageError, expected
+from bioutils.corpora.records import Document
+from bioutils.evaluation.copies import (
+    ALL,
+    Copies,
+    labels_of,
+    links_between_same,
+    of_category,
+    place_of,
+    same_spans,
+    shares,
+    token_categories,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ALL = "all"
 WORD = re.compile(r"\S+")
-
-
-@dataclass(frozen=True)
-class Copies:
-    """The same texts by several annotators: ``documents`` a text, in their order. ``alone``: texts that not all have, by name."""
-
-    annotators: tuple[str, ...]
-    documents: tuple[tuple[Document, ...], ...]
-    alone: dict[str, int]
-
-    @property
-    def categories(self) -> list[str]:
-        """Of all annotators; one that a single annotator used is among them."""
-        return sorted({span.type for copies in self.documents for document in copies for span in document.spans})
-
-
-def align(copies: Mapping[str, Iterable[Document]]) -> Copies:
-    """The texts (by ``group``) that every annotator has.
-
-    Raises UsageError for fewer than two annotators, no common text, and documents of several tasks (``records.one_task``);
-    DataError where an annotator has two copies of a text, and where copies of a text differ: offsets would mean different words.
-    """
-    if len(copies) < 2:
-        raise UsageError(expected("annotators", "two or more", list(copies)))
-    copies = {name: list(documents) for name, documents in copies.items()}
-    one_task(copies)
-    by_group = {name: _by_text(name, documents) for name, documents in copies.items()}
-    common = sorted(set.intersection(*(set(found) for found in by_group.values())))
-    if not common:
-        examples = {name: sorted(found)[:3] for name, found in by_group.items()}
-        raise UsageError(f"No text was annotated by all of {list(copies)}: {examples}. Name folders of the same texts.")
-    rows = tuple(tuple(found[group] for found in by_group.values()) for group in common)
-    different = [group for group, row in zip(common, rows, strict=True) if len({d.text for d in row}) > 1]
-    if different:
-        raise DataError(
-            f"The annotators' texts differ in {len(different)} of {len(common)}: {different[:5]}. Compare copies of one text."
-        )
-    return Copies(tuple(copies), rows, {name: len(found) - len(common) for name, found in by_group.items()})
-
-
-def _by_text(annotator: str, documents: Iterable[Document]) -> dict[str, Document]:
-    found: dict[str, Document] = {}
-    for document in documents:
-        text = document.group or document.id
-        if text in found:
-            twice = f"{found[text].id} and {document.id}"
-            raise DataError(f"Expected {annotator} to have one copy of the text {text}, found {twice}. Leave one out.")
-        found[text] = document
-    return found
-
-
-def not_used_by_all(copies: Copies) -> dict[str, tuple[str, ...]]:
-    """Category or ``CATEGORY.attribute`` → the annotators who use it, where some do not: of these, no score can be above 0."""
-    users: dict[tuple[str, str], set[str]] = {}
-    for row in copies.documents:
-        for annotator, document in zip(copies.annotators, row, strict=True):
-            labels = labels_of(document)
-            for span in document.spans:
-                for attribute in ("", *(name for name, _ in labels[span.id])):
-                    users.setdefault((span.type, attribute), set()).add(annotator)
-    found, n = {}, len(copies.annotators)
-    for (category, attribute), by in sorted(users.items()):
-        # Of a category that not all use, the attributes need no mention.
-        if len(by) < n and (not attribute or len(users[category, ""]) == n):
-            name = f"{category}.{attribute}" if attribute else category
-            found[name] = tuple(a for a in copies.annotators if a in by)
-    return found
-
-
-def labels_of(document: Document) -> dict[str, tuple[tuple[str, str], ...]]:
-    """The values of each span, by its id: its remarks as (name, value), sorted."""
-    found: dict[str, list[tuple[str, str]]] = {span.id: [] for span in document.spans}
-    for remark in document.remarks:
-        if remark.target in found:
-            found[remark.target].append((remark.type, remark.value))
-    return {name: tuple(sorted(values)) for name, values in found.items()}
-
-
-def token_categories(document: Document) -> list[frozenset[str]]:
-    """The categories on each token (a run of letters and digits, or a single sign), none where it is outside of all."""
-    tokens = [match.span() for match in UNIT.finditer(document.text)]
-    found: list[set[str]] = [set() for _ in tokens]
-    for span in document.spans:
-        for start, end in span.pieces:
-            for place, (first, last) in enumerate(tokens):
-                if first < end and start < last:
-                    found[place].add(span.type)
-    return [frozenset(categories) for categories in found]
-
-
-def _shares(one: Span, other: Span) -> bool:
-    return any(a < d and c < b for a, b in one.pieces for c, d in other.pieces)
-
-
-def _exact(one: Document, other: Document, category: str) -> list[tuple[Span, Span]]:
-    """The pairs of spans with one category and the same places, each span in one pair, those with equal labels first."""
-    labels, left = (labels_of(one), labels_of(other)), {}
-    for span in other.spans:
-        left.setdefault(_place(span), []).append(span)
-    pairs: dict[str, tuple[Span, Span]] = {}
-    for equal in (True, False):
-        for span in _of(one, category):
-            there = left.get(_place(span), []) if span.id not in pairs else []
-            found = next((s for s in there if not equal or labels[1][s.id] == labels[0][span.id]), None)
-            if found:
-                pairs[span.id] = (span, found)
-                there.remove(found)
-    return list(pairs.values())
-
-
-def _place(span: Span) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """The category and where it stands, whichever piece was marked first."""
-    return span.type, tuple(sorted(span.pieces))
-
-
-def _of(document: Document, category: str) -> list[Span]:
-    return [span for span in document.spans if category in (ALL, span.type)]
 
 
 def pair_table(copies: Copies, *, n_bootstrap: int = 1000, seed: int = 0) -> "pd.DataFrame":
@@ -159,16 +49,17 @@ def pair_table(copies: Copies, *, n_bootstrap: int = 1000, seed: int = 0) -> "pd
 
 
 def _pair(pairs, tokens, category: str, n_bootstrap: int, seed: int) -> dict[str, float]:
-    exact = [_exact(one, other, category) for one, other in pairs]
-    sizes = np.array([(len(_of(one, category)), len(_of(other, category))) for one, other in pairs])
+    exact = [same_spans(one, other, category) for one, other in pairs]
+    marked = [(of_category(one, category), of_category(other, category)) for one, other in pairs]
+    sizes = np.array([(len(ours), len(theirs)) for ours, theirs in marked])
     hits = np.array([len(found) for found in exact])
     times = np.random.default_rng(seed).multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), size=n_bootstrap)
     drawn = _ratio(2 * times @ hits, times @ sizes.sum(1))
     low, high = np.nanquantile(drawn, [0.025, 0.975]) if sizes.sum() else (np.nan, np.nan)
     touched = sum(
-        sum(any(a.type == b.type and _shares(a, b) for b in there) for a in here)
-        for one, other in pairs
-        for here, there in ((_of(one, category), _of(other, category)), (_of(other, category), _of(one, category)))
+        sum(any(a.type == b.type and shares(a, b) for b in there) for a in here)
+        for ours, theirs in marked
+        for here, there in ((ours, theirs), (theirs, ours))
     )
     both = one_side = 0
     first, second = [], []
@@ -253,8 +144,8 @@ def alpha_table(copies: Copies) -> "pd.DataFrame":
         for number, row in enumerate(copies.documents):
             for annotator, document in enumerate(row):
                 labels = labels_of(document)
-                for span in _of(document, category):
-                    found = places.setdefault((number, *_place(span)), [None] * len(row))
+                for span in of_category(document, category):
+                    found = places.setdefault((number, *place_of(span)), [None] * len(row))
                     found[annotator] = sorted([*(found[annotator] or []), labels[span.id]])
         shared = [
             [None if labels is None else str(labels) for labels in values]
@@ -263,46 +154,6 @@ def alpha_table(copies: Copies) -> "pd.DataFrame":
         ]
         rows.append((category, alpha(answers), alpha(shared), len(shared)))
     return pd.DataFrame(rows, columns=["category", "token_alpha", "label_alpha", "n_places"])
-
-
-def _agreed_ends(one: Document, other: Document) -> tuple[list[tuple[Link, tuple]], list[tuple[Link, tuple]]]:
-    """Each document's links between spans that both have; with each, what it joins in which roles, comparable across the two."""
-    found, same = ([], []), _exact(one, other, ALL)
-    for side, document in enumerate((one, other)):
-        number = {pair[side].id: k for k, pair in enumerate(same)}
-        for link in document.links:
-            if link.members and all(target in number for _, target in link.members):
-                key = (link.type, frozenset((role, number[target]) for role, target in link.members))
-                found[side].append((link, key))
-    return found
-
-
-def link_disagreements(copies: Copies) -> "pd.DataFrame":
-    """Every link that one of a pair has and the other has not, though both marked its ends.
-
-    ``text_id, annotator, other, type, link`` (its id), ``members`` (role and text of each), ``start, end`` (of the stretch from
-    its first to its last member).
-    """
-    import pandas as pd
-
-    rows = []
-    for row in copies.documents:
-        for i, j in combinations(range(len(row)), 2):
-            found = _agreed_ends(row[i], row[j])
-            for side, document in enumerate((row[i], row[j])):
-                names = (copies.annotators[i], copies.annotators[j])[:: -1 if side else 1]
-                left = Counter(key for _, key in found[1 - side])
-                for link, key in found[side]:
-                    left[key] -= 1
-                    if left[key] >= 0:
-                        continue
-                    ends = [(role, document.span(target)) for role, target in link.members]
-                    rows.append((
-                        document.group or document.id, *names, link.type, link.id, "; ".join(f"{r}: {s.text}" for r, s in ends),
-                        min(s.start for _, s in ends), max(s.end for _, s in ends),
-                    ))  # fmt: skip
-    columns = ["text_id", "annotator", "other", "type", "link", "members", "start", "end"]
-    return pd.DataFrame(rows, columns=columns).sort_values(["text_id", "start", "end", "annotator"], ignore_index=True)
 
 
 def link_table(copies: Copies) -> "pd.DataFrame":
@@ -314,7 +165,7 @@ def link_table(copies: Copies) -> "pd.DataFrame":
     for i, j in combinations(range(len(copies.annotators)), 2):
         numbers, hits = Counter(), 0
         for row in copies.documents:
-            found = _agreed_ends(row[i], row[j])
+            found = links_between_same(row[i], row[j])
             for side, document in enumerate((row[i], row[j])):
                 numbers["n", side] += len(document.links)
                 numbers["agreed", side] += len(found[side])
@@ -326,50 +177,6 @@ def link_table(copies: Copies) -> "pd.DataFrame":
         ))  # fmt: skip
     columns = ["first", "second", "n_first", "n_second", "agreed_first", "agreed_second", "f1"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def disagreements(copies: Copies) -> "pd.DataFrame":
-    """Every span that not both of a pair have.
-
-    ``text_id, annotator, other, category, label, other_label, start, end, text, kind``, of which ``kind`` is "label" (same places
-    and category, other values, which are ``other_label``; told once, for the first annotator), "extra" (same places and
-    category, marked more often than by the other), "category" (same places, another category), "borders" (same category, a
-    character shared), or "alone" (nothing of the other's is there).
-    """
-    import pandas as pd
-
-    rows = []
-    for row in copies.documents:
-        for i, j in combinations(range(len(row)), 2):
-            labels = labels_of(row[i]), labels_of(row[j])
-            pairs = _exact(row[i], row[j], ALL)
-            for side, (here, there) in enumerate(((row[i], row[j]), (row[j], row[i]))):
-                names = (copies.annotators[i], copies.annotators[j])[:: -1 if side else 1]
-                matched = {pair[side].id: pair[1 - side] for pair in pairs}
-                taken = {span.id for span in matched.values()}
-                # A span of the other's that has its equal here is no other reading of this one.
-                free = {_place(span)[1] for span in there.spans if span.id not in taken}
-                places = {_place(span) for span in there.spans}
-                for span in here.spans:
-                    value, theirs = labels[side][span.id], ()
-                    if span.id in matched:
-                        theirs = labels[1 - side][matched[span.id].id]
-                        if side or theirs == value:
-                            continue
-                        kind = "label"
-                    elif _place(span) in places:
-                        kind = "extra"
-                    elif _place(span)[1] in free:
-                        kind = "category"
-                    else:
-                        shared = any(s.type == span.type and _shares(s, span) for s in there.spans)
-                        kind = "borders" if shared else "alone"
-                    shown = [", ".join(f"{name} {v}" for name, v in values) for values in (value, theirs)]
-                    rows.append(
-                        (here.group or here.id, *names, span.type, *shown, span.start, span.end, span.text, kind)
-                    )
-    columns = ["text_id", "annotator", "other", "category", "label", "other_label", "start", "end", "text", "kind"]
-    return pd.DataFrame(rows, columns=columns).sort_values(["text_id", "start", "end", "annotator"], ignore_index=True)
 
 
 def word_score(one: Document, other: Document) -> tuple[float, int]:

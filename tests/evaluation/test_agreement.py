@@ -10,18 +10,9 @@ from hypothesis import strategies as st
 from bioutils.corpora.mae import read_mae
 from bioutils.corpora.records import Document, Link, Remark, Span
 from bioutils.errors import DataError, UsageError
-from bioutils.evaluation.agreement import (
-    align,
-    alpha,
-    alpha_table,
-    disagreements,
-    kappa,
-    link_disagreements,
-    link_table,
-    not_used_by_all,
-    pair_table,
-    word_score,
-)
+from bioutils.evaluation.agreement import alpha, alpha_table, kappa, link_table, pair_table, word_score
+from bioutils.evaluation.copies import align, not_used_by_all
+from bioutils.evaluation.disagreements import disagreements, link_disagreements
 
 TEXT = "Loss of p53 slows growth in mice."
 
