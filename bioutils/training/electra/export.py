@@ -42,7 +42,12 @@ def export(
     if missing := [name for name in NOTES if name not in facts]:
         raise DataError(f"Not the notes of a pre-training: no {', '.join(missing)}.", path=run / "model" / SIDECAR)
     facts |= downstream(scores) if scores else {"encoders": [], "downstream": []}
-    networks = {".": (ElectraForPreTraining, "model")}
+    filled_in = facts["settings"].get("objective") == "mlm"
+    if generator and filled_in:
+        raise UsageError(
+            f"{run} was trained with objective mlm: its one network is the encoder. Leave out --generator."
+        )
+    networks = {".": (ElectraForMaskedLM if filled_in else ElectraForPreTraining, "model")}
     if generator:
         networks["generator"] = (ElectraForMaskedLM, "generator")
     with atomic_folder(out) as new:

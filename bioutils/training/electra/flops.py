@@ -66,7 +66,8 @@ class Network:
 def electra_flops(
     settings: ElectraSettings, *, vocabulary: int = 30_522, tokens: int = 128, rows: int | None = None
 ) -> float:
-    """Operations of a whole pre-training, both passes of both networks; ``rows``: steps × batch, by default the settings'.
+    """Operations of a whole pre-training, both passes of both networks (of objective mlm, of the one); ``rows``: steps × batch,
+    by default the settings'.
 
     Raises UsageError for a vocabulary, a length or a number of rows below 1.
 
@@ -85,6 +86,8 @@ def electra_flops(
         "tokens": tokens,
     }
     generator, discriminator = Network(settings.generator_width, **sizes), Network(settings.hidden_size, **sizes)
+    if settings.objective == "mlm":
+        return 2 * rows * (settings.layers * generator.block + generator.embed + generator.predict)
     a_row = settings.layers * (generator.block + discriminator.block) + generator.embed + discriminator.embed
     return 2 * rows * (a_row + generator.predict + discriminator.detect)
 
@@ -96,9 +99,10 @@ def products_a_token(settings: ElectraSettings, *, vocabulary: int, tokens: int)
     and the generator predicts only at the masked places.
     """
     found = 0.0
-    for width in (settings.generator_width, settings.hidden_size):
+    detects = settings.objective == "electra"
+    for width in (settings.generator_width, *([settings.hidden_size] if detects else [])):
         layer = 2 * width * width * (4 + 2 * settings.feed_forward) + 4 * width * tokens
         found += settings.layers * layer + 2 * settings.embedding_size * width
     e, g, h = settings.embedding_size, settings.generator_width, settings.hidden_size
-    found += settings.mask_share * (2 * g * e + 2 * e * vocabulary) + 2 * h * h + 2 * h
+    found += settings.mask_share * (2 * g * e + 2 * e * vocabulary) + (2 * h * h + 2 * h) * detects
     return 3 * found

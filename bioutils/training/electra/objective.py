@@ -63,7 +63,7 @@ class Step(NamedTuple):
     """
 
     generator_loss: torch.Tensor  # nats, summed over the chosen places
-    detection_loss: torch.Tensor  # nats, summed over the real tokens; 0 in a warm start
+    detection_loss: torch.Tensor  # nats, summed over the real tokens; 0 where nothing is detected
     n_chosen: torch.Tensor
     n_real: torch.Tensor
     generator_logits: torch.Tensor  # (places, vocabulary)
@@ -77,7 +77,11 @@ class Step(NamedTuple):
 
 
 class Electra(nn.Module):
-    """Generator and discriminator under one objective, their embeddings shared as ``settings.sharing`` says."""
+    """Generator and discriminator under one objective, their embeddings shared as ``settings.sharing`` says.
+
+    With objective mlm there is no discriminator, and the generator, in full width, is the encoder (Devlin et al. 2019, arXiv
+    1810.04805).
+    """
 
     def __init__(self, settings: ElectraSettings, tokenizer: "PreTrainedTokenizerBase"):
         from transformers import ElectraForMaskedLM, ElectraForPreTraining
@@ -87,8 +91,9 @@ class Electra(nn.Module):
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             configs = [settings.config(len(tokenizer), pad=self.pad, generator=g) for g in (True, False)]
-            self.generator, self.discriminator = ElectraForMaskedLM(configs[0]), ElectraForPreTraining(configs[1])
-        if settings.sharing == "all":
+            self.generator = ElectraForMaskedLM(configs[0])
+            self.discriminator = ElectraForPreTraining(configs[1]) if settings.objective == "electra" else None
+        if settings.sharing == "all" and self.discriminator is not None:
             self.generator.electra.embeddings = self.discriminator.electra.embeddings
         self.generator.generator_lm_head.weight = self.generator.electra.embeddings.word_embeddings.weight
         if settings.warm_start:
@@ -97,7 +102,7 @@ class Electra(nn.Module):
                 self.filler = ElectraForMaskedLM(configs[1])
             self.filler.electra = self.discriminator.electra
             self.filler.generator_lm_head.weight = self.generator.generator_lm_head.weight
-        if settings.sharing == "disentangled":
+        if settings.sharing == "disentangled" and self.discriminator is not None:
             # The discriminator's table is what it adds to the generator's, whose gradient it must not touch.
             nn.init.zeros_(self.discriminator.electra.embeddings.word_embeddings.weight)
 
@@ -114,6 +119,9 @@ class Electra(nn.Module):
             _, loss = self._fill(self.filler, self._body(input_ids, mask)[chosen], original[chosen])
             none = torch.zeros_like(loss)
             return Step(generator_loss, none, chosen.sum(), real.sum(), logits, None, None, None, real, loss)
+        if self.discriminator is None:
+            none = torch.zeros_like(generator_loss)
+            return Step(generator_loss, none, chosen.sum(), real.sum(), logits, None, None, None, real)
 
         filled = original.clone()
         filled[chosen] = sample(logits, draw[chosen])
@@ -151,8 +159,10 @@ class Electra(nn.Module):
             return (step.generator_loss + step.filling_loss) / n_chosen
         return step.generator_loss / n_chosen + self.settings.detection_weight * step.detection_loss / n_real
 
-    def whole_discriminator(self) -> nn.Module:
-        """The discriminator as it is saved: with disentangled sharing its table is the sum of both."""
+    def encoder(self) -> nn.Module:
+        """The network to keep: the discriminator, with disentangled sharing its table the sum of both; of mlm the only one."""
+        if self.discriminator is None:
+            return self.generator
         if self.settings.sharing == "disentangled":
             import copy
 

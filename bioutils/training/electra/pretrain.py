@@ -62,6 +62,8 @@ def training_step(
     optimizer.step()
     scheduler.step()
     losses = accelerator.reduce(losses, reduction="sum").tolist()
+    if electra.discriminator is None:
+        return {"generator_loss": losses[0]}
     return {"generator_loss": losses[0], "filling_loss" if warm else "detection_loss": losses[1]}
 
 
@@ -70,6 +72,7 @@ def pretrain(
     overwrite: bool = False, progress: bool = True, facts: dict[str, Any] | None = None,
 ) -> Pretraining:  # fmt: skip
     """Trains for ``settings.steps`` steps; saves the discriminator to ``out/model`` and the generator to ``out/generator``.
+    (With objective mlm the one network to ``out/model``.)
 
     Every ``evaluate_every`` steps: scores on held-back text, a line in ``out/pretrain.jsonl``, a checkpoint. ``resume=True``
     goes on from the last one, on a CPU bit for bit, and returns a finished run's result as it is; ``overwrite=True`` replaces
@@ -160,8 +163,9 @@ def pretrain(
                 save_checkpoint(folder.checkpoints / "last", electra, optimizer, scheduler, done, random=random)
                 folder.write_history(history)
             accelerator.wait_for_everyone()
+    generator = folder.generator if settings.objective == "electra" else None
     result = Pretraining(
-        folder.model, folder.generator, history_table(history), settings.steps * settings.batch_size * length,
+        folder.model, generator, history_table(history), settings.steps * settings.batch_size * length,
         before + time.perf_counter() - started,
     )  # fmt: skip
     if accelerator.is_main_process:
@@ -170,6 +174,8 @@ def pretrain(
             "seconds": round(result.seconds, 1), "scores": history[-1], "machine": machine(accelerator), **(facts or {}),
         }  # fmt: skip
         save_networks(result, electra, tokenizer, notes)
+        if result.generator_dir is None:
+            shutil.rmtree(folder.generator, ignore_errors=True)  # of a run that this one replaces
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
     accelerator.wait_for_everyone()
     return result
@@ -202,13 +208,14 @@ def machine(accelerator: Any) -> str:
 
 
 def save_networks(result: Pretraining, electra: Electra, tokenizer: Any, notes: dict[str, Any]) -> Sequence[Path]:
-    """Both networks as transformers' models, each with the tokenizer, in their folders."""
+    """The networks as transformers' models, each with the tokenizer, in their folders."""
     from transformers.utils import logging as hf_logging
 
     hf_logging.disable_progress_bar()  # they are small
     return [
         save_whole(folder, notes, network.save_pretrained, tokenizer.save_pretrained)
         for folder, network in (
-            (result.model_dir, electra.whole_discriminator()), (result.generator_dir, electra.generator),
+            (result.model_dir, electra.encoder()), (result.generator_dir, electra.generator),
         )
+        if folder
     ]  # fmt: skip

@@ -20,13 +20,14 @@ HISTORY = "pretrain.jsonl"
 
 @dataclass(frozen=True)
 class Pretraining:
-    """Where the discriminator and the generator are, and how training went (``history``: one row a look at validation text).
+    """Where the encoder (the discriminator) and the generator are (of objective mlm None), and how training went (``history``:
+    one row a look at validation text).
 
     ``found``: the run was finished before, and nothing was trained.
     """
 
     model_dir: Path
-    generator_dir: Path
+    generator_dir: Path | None
     history: "pd.DataFrame"
     tokens: int
     seconds: float
@@ -92,12 +93,14 @@ class RunFolder:
     def finished(self, wanted: dict[str, Any]) -> Pretraining:
         """The result of a run of ``wanted`` that was finished before. Raises UsageError where there is none to return."""
         missing = f"There is no checkpoint under {self.checkpoints} to go on from"
+        notes = read_json(self.model / SIDECAR) if (self.model / SIDECAR).is_file() else {}
+        filled_in = (notes.get("settings") or {}).get("objective") == "mlm"
+        generator = None if filled_in else self.generator
         if (
-            not all((folder / SIDECAR).is_file() for folder in (self.model, self.generator))
+            not all((folder / SIDECAR).is_file() for folder in filter(None, (self.model, generator)))
             or not self.history.is_file()
         ):
             raise UsageError(f"{missing}. Start anew without --resume (with --overwrite where a run was begun).")
-        notes = read_json(self.model / SIDECAR)
         facts = notes.get("examples", {})
         done = {"settings": notes.get("settings"), "vocabulary": facts.get("vocabulary")}
         done |= {"rows": facts.get("train_rows"), "length": facts.get("length")}
@@ -112,11 +115,12 @@ class RunFolder:
             raise DataError(
                 f"Not JSON lines: {error.msg}. Replace the run with --overwrite.", path=self.history
             ) from None
-        return Pretraining(self.model, self.generator, history, notes["tokens"], notes["seconds"], found=True)
+        return Pretraining(self.model, generator, history, notes["tokens"], notes["seconds"], found=True)
 
 
 def history_table(rows: list[dict[str, Any]]) -> "pd.DataFrame":
     """A row a look; a score that could not be had is NaN."""
     import pandas as pd
 
-    return pd.DataFrame(rows).astype({"detection_auc": float}) if rows else pd.DataFrame()
+    table = pd.DataFrame(rows)
+    return table.astype({"detection_auc": float}) if "detection_auc" in table else table

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 Precision = Literal["auto", "bf16", "fp32"]
 Sharing = Literal["all", "disentangled", "none"]
 Start = Literal["random", "counts"]
+Objective = Literal["electra", "mlm"]
 
 
 def setting(default: Any, why: str) -> Any:
@@ -38,6 +39,9 @@ class ElectraSettings:
     mask_share: float = setting(0.15, "of the tokens that are not special")
     mask_token: float = setting(0.85, "of these become [MASK], the others stay: fine-tuning never sees [MASK]")
     detection_weight: float = setting(50.0, "its loss is a hundredth of the generator's (Clark et al., table 6)")
+    objective: Objective = setting(  # noqa: RUF009
+        "electra", "mlm: one network fills in masked tokens, as BERT, and nothing is detected; to compare with"
+    )
     sharing: Sharing = setting(  # noqa: RUF009  a default and its reason, nothing that could be shared
         "all", "of the embeddings; disentangled as DeBERTaV3 (He et al. 2021, arXiv 2111.09543)"
     )
@@ -93,8 +97,10 @@ class ElectraSettings:
             ("epsilon", lambda v: 0 < v < inf, "above 0"),
             ("seed", lambda v: 0 <= v < 2**32, "0 or more, below 2**32"),
         )
-        choices = {"precision": get_args(Precision), "sharing": get_args(Sharing), "start": get_args(Start)}
-        check_fields(self, ranges, choices)
+        choices = {"precision": Precision, "sharing": Sharing, "start": Start, "objective": Objective}
+        check_fields(self, ranges, {name: get_args(known) for name, known in choices.items()})
+        if self.objective == "mlm" and self.warm_start:
+            raise UsageError("A warm start is filling in before detecting: with objective mlm leave warm_start at 0.")
 
     @property
     def bf16(self) -> bool:
@@ -111,7 +117,9 @@ class ElectraSettings:
 
     @property
     def generator_width(self) -> int:
-        """The generator's hidden size: its share of the discriminator's, in whole heads."""
+        """The generator's hidden size: its share of the discriminator's, in whole heads; of the one network of mlm the whole."""
+        if self.objective == "mlm":
+            return self.hidden_size
         return max(1, round(self.hidden_size * self.generator_share / self.head_size)) * self.head_size
 
     def config(self, vocab_size: int, *, pad: int = 0, generator: bool = False) -> "ElectraConfig":

@@ -63,7 +63,7 @@ def set_start(electra: "Electra", examples: "Examples") -> None:
     words = torch.from_numpy(word_vectors(examples, settings.embedding_size, seed=settings.seed))
     positions = torch.from_numpy(position_vectors(settings.positions, settings.embedding_size))
     with torch.no_grad():
-        for network in (electra.generator, electra.discriminator):
+        for network in filter(None, (electra.generator, electra.discriminator)):
             table = network.electra.embeddings
             table.position_embeddings.weight.copy_(positions)
             if network is electra.generator or settings.sharing != "disentangled":  # there it is what is added

@@ -11,9 +11,9 @@ VALIDATION_ROWS = 512  # 65,000 tokens, 9,000 of them masked: an accuracy to wit
 
 def evaluate(model: Electra, masker: Masker, *, batch_size: int = 32) -> dict[str, float | None]:
     """Scores on the held-back rows, masked always alike: losses (nats), what the generator fills in rightly, and how well the
-    discriminator tells replaced tokens from others, beside the share that is replaced (``base_rate``): who calls all original is
-    right on all but these. AUC is over real tokens alone, and None where nothing or everything was replaced. Where a loss is not
-    finite, the losses alone."""
+    discriminator, where there is one, tells replaced tokens from others, beside the share that is replaced (``base_rate``): who
+    calls all original is right on all but these. AUC is over real tokens alone, and None where nothing or everything was
+    replaced. Where a loss is not finite, the losses alone."""
     import torch
     from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
@@ -28,10 +28,15 @@ def evaluate(model: Electra, masker: Masker, *, batch_size: int = 32) -> dict[st
             step = model(**inputs)
             sums += (float(step.generator_loss), float(step.detection_loss))
             right += int((step.generator_logits.argmax(-1) == inputs["original"][inputs["chosen"]]).sum())
+            if step.scores is None:
+                continue
             scores.append(step.scores[step.real].float().cpu().numpy())
             replaced.append(step.replaced[step.real].cpu().numpy())
-    scores, replaced = np.concatenate(scores), np.concatenate(replaced)
     n_chosen = int(masked.chosen.sum())
+    if not scores:
+        filling = {"generator_loss": float(sums[0] / n_chosen)}
+        return filling | ({"generator_accuracy": right / n_chosen} if np.isfinite(sums[0]) else {})
+    scores, replaced = np.concatenate(scores), np.concatenate(replaced)
     losses = {"generator_loss": float(sums[0] / n_chosen), "detection_loss": float(sums[1] / len(scores))}
     if not np.isfinite(sums).all():
         return losses

@@ -119,6 +119,27 @@ def test_in_a_warm_start_both_networks_fill_in(examples, tiny, sharing):
     assert model.filler.generator_predictions.dense.weight.grad is None
 
 
+@pytest.mark.parametrize("sharing", ["all", "disentangled", "none"])
+def test_filling_in_alone_against_a_plain_computation(examples, tiny, sharing):
+    tokenizer = examples.tokenizer()
+    model = Electra(replace(tiny, objective="mlm", sharing=sharing), tokenizer).double().eval()
+    assert model.encoder() is model.generator
+    assert model.generator.config.hidden_size == tiny.hidden_size, "not a quarter of it"
+    ids = examples.rows("train", np.arange(4))
+    ids[1:, 20:] = tokenizer.pad_token_id
+    given = inputs(ids, tokenizer)
+    step = model(**given)
+    loss = model.loss(step, step.n_chosen, step.n_real)
+    loss.backward()
+    assert all(weight.grad is not None for weight in model.parameters()), "nothing lies idle"
+    labels = torch.where(given["chosen"], given["original"], -100)
+    mask = (given["original"] != tokenizer.pad_token_id).long()
+    by_hand = model.generator(given["input_ids"], attention_mask=mask, labels=labels).loss
+    assert loss.item() == pytest.approx(by_hand.item(), rel=1e-6)
+    assert float(step.detection_loss) == 0
+    assert step.scores is None
+
+
 def test_a_sample_equal_to_the_original_counts_as_original(examples, tiny):
     tokenizer = examples.tokenizer()
     model = Electra(tiny, tokenizer).eval()
@@ -164,7 +185,7 @@ def test_disentangled_sharing_keeps_the_discriminator_from_the_generators_table(
     step.detection_loss.backward()
     assert model.generator.electra.embeddings.word_embeddings.weight.grad is None
     assert model.discriminator.electra.embeddings.word_embeddings.weight.grad.abs().sum() > 0
-    saved = model.whole_discriminator()
+    saved = model.encoder()
     with torch.no_grad():
         assert torch.allclose(saved(step.filled).logits, model.detect(step.filled))
 
@@ -191,6 +212,19 @@ def test_the_generator_is_a_quarter_as_wide():
 def test_settings_out_of_range(change):
     with pytest.raises(UsageError, match=next(iter(change))):
         sized("tiny", **change)
+
+
+def test_filling_in_alone_has_no_warm_start():
+    with pytest.raises(UsageError, match="leave warm_start at 0"):
+        sized("tiny", objective="mlm", warm_start=0.3)
+
+
+def test_filling_in_alone_costs_one_network():
+    longer = sized("small", objective="mlm", steps=1_450_000)  # as long as the original compares with
+    assert electra_flops(longer) == pytest.approx(1.419e18, rel=1e-3)
+    sizes = {"vocabulary": 12_000, "tokens": 128}
+    tiny, narrow = sized("tiny", objective="mlm"), sized("tiny", generator_share=1.0)
+    assert products_a_token(tiny, **sizes) < products_a_token(narrow, **sizes)
 
 
 def test_unknown_sizes_and_settings():

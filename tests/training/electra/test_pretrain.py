@@ -59,9 +59,44 @@ def test_it_learns(examples, tiny, tmp_path):
     assert load_token_classifier(str(result.model_dir), labels=["O", "B-x"]).config.num_labels == 2
 
 
+def test_filling_in_alone(examples, tiny, tmp_path, capsys):
+    settings = replace(
+        tiny, objective="mlm", hidden_size=32, head_size=16, embedding_size=32, steps=150, batch_size=16, dropout=0.0,
+        learning_rate=5e-3,
+    )  # fmt: skip
+    run = tmp_path / "run"
+    pretrain(examples, run, settings=replace(tiny, steps=1), progress=False)
+    assert (run / "generator").exists()
+    result = pretrain(examples, run, settings=settings, evaluate_every=50, overwrite=True, progress=False)
+    assert result.generator_dir is None
+    assert not (run / "generator").exists(), "of the run that was replaced"
+    assert result.history["generator_loss"].is_monotonic_decreasing
+    assert result.history["generator_loss"].iloc[-1] < 0.7 * np.log(200)
+    assert list(result.history) == [
+        "step", "tokens", "seconds", "train_generator_loss", "generator_loss", "generator_accuracy",
+    ]  # fmt: skip
+    again = pretrain(examples, run, settings=settings, resume=True, progress=False)
+    assert again.found
+    assert again.history.equals(result.history)
+    with pytest.raises(UsageError, match="objective"):
+        pretrain(examples, run, settings=replace(settings, objective="electra"), resume=True, progress=False)
+    out = export(run, tmp_path / "encoder")
+    card = (out / "README.md").read_text()
+    assert "by filling in masked tokens, as BERT" in card
+    assert "it fills in" in card
+    assert "AUC" not in card
+    inputs = load_tokenizer(str(out))("p53 binds Akt.", return_tensors="pt")
+    with torch.no_grad():
+        ours, theirs = (load_encoder(str(f))(**inputs).last_hidden_state for f in (out, result.model_dir))
+    assert torch.allclose(ours, theirs, atol=2e-2)
+    with pytest.raises(UsageError, match="Leave out --generator"):
+        export(run, tmp_path / "other", generator=True)
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
+    generator = folder / "generator" / "model.safetensors"  # none where it is the encoder
     return load_file(folder / "model" / "model.safetensors") | {
-        f"generator.{k}": v for k, v in load_file(folder / "generator" / "model.safetensors").items()
+        f"generator.{k}": v for k, v in (load_file(generator) if generator.exists() else {}).items()
     }
 
 
@@ -71,10 +106,10 @@ def same(a: dict, b: dict, **tolerance) -> bool:
     )
 
 
-@pytest.mark.parametrize("warm_start", [0.0, 0.5])
-def test_resumed_training_is_the_same_bit_for_bit(examples, tiny, tmp_path, monkeypatch, warm_start):
+@pytest.mark.parametrize("change", [{}, {"warm_start": 0.5}, {"objective": "mlm"}])
+def test_resumed_training_is_the_same_bit_for_bit(examples, tiny, tmp_path, monkeypatch, change):
     assert tiny.dropout > 0
-    tiny = replace(tiny, warm_start=warm_start)
+    tiny = replace(tiny, **change)
     pretrain(examples, tmp_path / "whole", settings=tiny, evaluate_every=2, progress=False)
 
     original, calls = module.training_step, []

@@ -41,7 +41,7 @@ def test_both_networks_begin_there(examples, tiny, sharing):
     assert torch.equal(tables[0].word_embeddings.weight, expected)
     added = tables[1].word_embeddings.weight
     assert torch.equal(added, torch.zeros_like(added) if sharing == "disentangled" else expected)
-    assert torch.equal(electra.whole_discriminator().electra.embeddings.word_embeddings.weight, expected)
+    assert torch.equal(electra.encoder().electra.embeddings.word_embeddings.weight, expected)
     assert torch.equal(tables[0].position_embeddings.weight, tables[1].position_embeddings.weight)
 
 
