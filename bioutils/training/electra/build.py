@@ -49,8 +49,8 @@ def build(
             tokenizer = learn_vocabulary(lines, size=size, lower_case=lower_case, strip_accents=strip_accents)
         save_tokenizer(tokenizer, folder)
         facts = write_rows(
-            text, folder, length=length, form=form, validation=validation, seed=seed, processes=processes,
-            progress=progress,
+            text, folder, n_documents=counts["documents"], length=length, form=form, validation=validation, seed=seed,
+            processes=processes, progress=progress,
         )  # fmt: skip
         facts = {"text": counts, "vocabulary": vocabulary_digest(tokenizer), "vocab_size": len(tokenizer)} | facts
         write_json(folder / FACTS, facts)
@@ -58,8 +58,8 @@ def build(
 
 
 def write_rows(
-    text: Path, folder: Path, *, length: int, form: str, validation: float, seed: int, processes: int = 1,
-    progress: bool = True,
+    text: Path, folder: Path, *, n_documents: int, length: int, form: str, validation: float, seed: int,
+    processes: int = 1, progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """Packs a cleaned text with the tokenizer in ``folder`` into shards there. Raises UsageError where a part stays empty."""
     from tqdm import tqdm
@@ -70,7 +70,7 @@ def write_rows(
         raise UsageError(expected("the tokenizer", "one of BERT's kind", f"no {missing[0]} token"))
     counts = {"tokens": 0, "unknown_tokens": 0}
     held_back: list[list[list[int]]] = []
-    bar = tqdm(unit=" documents", desc="packing", disable=None if progress else True)
+    bar = tqdm(total=n_documents, unit=" documents", desc="packing", disable=None if progress else True)
 
     def for_training():
         for number, document in enumerate(documents_of_ids(text, folder, processes=processes)):
