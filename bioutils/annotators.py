@@ -96,6 +96,20 @@ def annotate(
     return found
 
 
+def link_tags(documents: Iterable[Document], linker: Annotator, *, threshold: float = 0.5) -> list[Document]:
+    """The documents, their tags as they are, and in place of their links those that the model finds among the tags, as
+    ``annotate`` does. Raises UsageError for a model without a head that finds links."""
+    name, found = linker.link_head(), []
+    if name is None:
+        raise UsageError("The model has no head that finds links (kind: link). Train it with one.")
+    documents = [mark(replace(d, links=())) for d in documents]
+    for start in range(0, len(documents), CHUNK):
+        part = documents[start : start + CHUNK]
+        vectors = linker.vectors(part)
+        found += [_links(linker, name, m, v, threshold) for m, v in zip(part, vectors, strict=True)]
+    return found
+
+
 def _tags(tagger: Annotator, name: str, marked: Marked, vectors: "torch.Tensor") -> Document:
     import torch
 

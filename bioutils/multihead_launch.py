@@ -33,6 +33,7 @@ from bioutils.training.multihead_folds import (
     as_annotator,
     final_epochs,
     joint_scores,
+    link_scores,
     make_folds,
     run_folds,
     without_test,
@@ -142,8 +143,11 @@ def run_test(config: Config) -> dict[str, Any]:
             found["unknown"][f"{name}: {label}"] = n = head.labels[label].missed if label in head.labels else 0
             what = "pairs" if annotator.heads.heads[name].spec.kind == "link" else "words"
             print(f"{name}: missed {n} {what} of {label!r}, a label that the model does not know")
+    gold = [m.document for m in task.documents]
     if annotator.head("category"):
-        found["joint"] = joint_scores([m.document for m in task.documents], annotator, linker)[0]
+        found["joint"] = joint_scores(gold, annotator, linker)[0]
+    elif annotator.link_head():
+        found["joint"] = link_scores(gold, annotator)
     write_json(Path(config.out) / TESTED, _finite(found))
     for part in [part for part in ("heads", "joint") if part in found]:
         for name, numbers in found[part].items():

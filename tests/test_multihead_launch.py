@@ -84,7 +84,7 @@ def test_train_test_deploy(config, capsys, monkeypatch):
     assert main([path, "--mode", "test"]) == 0
     tested = json.loads((folder / "tags" / "test.json").read_text())
     assert set(tested["heads"]) == {"category", "effect", "link"}
-    assert set(tested["joint"]) == {"entities", "pairs", "links"}
+    assert set(tested["joint"]) == {"entities", "pairs", "links", "pairs_given_tags", "links_given_tags"}
     assert main([path, "--mode", "deploy"]) == 0
     html = (folder / "tagged.html").read_text()
     assert "7-2 ·" in html  # a repeated id gets a number

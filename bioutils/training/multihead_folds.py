@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bioutils.annotation_inputs import mark
-from bioutils.annotators import Annotator, annotate, attributes_in, roles_in
+from bioutils.annotators import Annotator, annotate, attributes_in, link_tags, roles_in
 from bioutils.corpora.records import Document
 from bioutils.corpora.splits import grouped_folds, hold_out
 from bioutils.device import choose_device
@@ -226,11 +226,26 @@ def joint_scores(
     gold: Sequence[Document], tagger: Annotator, linker: Annotator | None = None, *, threshold: float = 0.5
 ) -> tuple[dict[str, dict[str, float]], list[Document]]:
     """Scores of the whole way from text to links, and the documents as annotated: ``entities`` (borders, category and value
-    right), ``pairs`` (both ends right and joined), ``links`` (every end right): a link counts only when its ends do."""
+    right), ``pairs`` (both ends right and joined), ``links`` (every end right): a link counts only when its ends do. Where there
+    are links to find, beside them what ``link_scores`` says."""
     found = annotate(gold, tagger, linker, threshold=threshold)
-    attributes: Mapping[str, str] = tagger.attributes
+    scores = _joint(gold, found, tagger.attributes)
+    if (linker or tagger).link_head() is not None:
+        scores |= link_scores(gold, linker or tagger, threshold=threshold)
+    return scores, found
+
+
+def link_scores(gold: Sequence[Document], linker: Annotator, *, threshold: float = 0.5) -> dict[str, dict[str, float]]:
+    """``pairs_given_tags`` and ``links_given_tags``: as ``joint_scores``, the tags being those of the annotation."""
+    scores = _joint(gold, link_tags(gold, linker, threshold=threshold), linker.attributes)
+    return {f"{name}_given_tags": scores[name] for name in ("pairs", "links") if name in scores}
+
+
+def _joint(
+    gold: Sequence[Document], found: Sequence[Document], attributes: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
     totals: dict[str, Counts] = {}
     for there, here in zip(gold, found, strict=True):
         counts = joint_counts(gold_entities(mark(there), attributes), gold_entities(mark(here), attributes))
         totals = {name: totals.get(name, NOTHING) + count for name, count in counts.items()}
-    return {name: count.scores for name, count in totals.items()}, found
+    return {name: count.scores for name, count in totals.items()}

@@ -6,14 +6,24 @@ import pandas as pd
 import pytest
 import torch
 
-from bioutils.annotators import annotate, annotator_facts, attributes_in, load_annotator, roles_in, save_annotator
+from bioutils.annotation_inputs import mark
+from bioutils.annotators import (
+    annotate,
+    annotator_facts,
+    attributes_in,
+    link_tags,
+    load_annotator,
+    roles_in,
+    save_annotator,
+)
 from bioutils.corpora import project_data
 from bioutils.corpora.mae import read_mae
 from bioutils.corpora.records import Document, Link, check_documents
 from bioutils.device import autocast
 from bioutils.encoders import load_encoder, load_tokenizer
 from bioutils.errors import DataError, UsageError
-from bioutils.heads.multihead import HeadSet, HeadSpec
+from bioutils.heads.multihead import HeadSet, HeadSpec, LinkHead
+from bioutils.pair_inputs import link_pairs
 from bioutils.training.arguments import TrainingSettings
 from bioutils.training.multihead import frozen_vectors, train
 from bioutils.training.multihead_folds import (
@@ -22,6 +32,7 @@ from bioutils.training.multihead_folds import (
     final_epochs,
     fold_ranges,
     joint_scores,
+    link_scores,
     make_folds,
     mean_course,
     run_folds,
@@ -304,9 +315,47 @@ def test_from_text_to_links_and_back_from_a_folder(task, documents, encoder_dir,
     assert annotate(documents[:4], load_annotator(folder)) == found
     scores, again = joint_scores(documents[:4], annotator, load_annotator(folder))
     assert again == found
-    assert set(scores) == {"entities", "pairs", "links"}
+    assert set(scores) == {"entities", "pairs", "links", "pairs_given_tags", "links_given_tags"}
     assert scores["links"]["f1"] <= scores["pairs"]["f1"] or scores["pairs"]["f1"] == 0
     assert annotate([Document("e", "")], annotator) == [Document("e", "")]
+
+
+def test_links_on_gold_tags_are_scored_by_hand(documents, encoder_dir, vectors, monkeypatch):
+    task = make_task(documents, SPECS)
+    settings = replace(FEW, epochs=1)
+    done = train(task, range(8), range(8, 12), encoder=str(encoder_dir), settings=settings, vectors=vectors)
+    annotator = as_annotator(task, done, encoder=str(encoder_dir), max_length=64)
+    two = [d for d in documents if len(d.spans) > 1]
+    gold = [link_pairs(mark(d), "link_only", ["link"]).joined.astype(float) for d in two]
+
+    def answers(joined):
+        found = iter(joined)
+        monkeypatch.setattr(LinkHead, "probabilities", lambda head, vectors, pairs: next(found))
+
+    answers(gold)
+    linked = link_tags(documents, annotator)
+    assert [d.spans for d in linked] == [d.spans for d in documents], "tags stay as they are"
+    assert [d.remarks for d in linked] == [d.remarks for d in documents]
+    answers(gold)
+    scores = link_scores(documents, annotator)
+    assert set(scores) == {"pairs_given_tags", "links_given_tags"}
+    assert scores["pairs_given_tags"]["f1"] == scores["links_given_tags"]["f1"] == 1
+    first = next(i for i, d in enumerate(two) if d.links)
+    answers([matrix * (i != first) for i, matrix in enumerate(gold)])
+    n, lost = sum(len(d.links) for d in documents), len(two[first].links)
+    found = link_scores(documents, annotator)["links_given_tags"]
+    assert found["precision"] == 1
+    assert found["recall"] == pytest.approx((n - lost) / n)
+
+
+def test_a_model_without_links_says_so(documents, encoder_dir, vectors):
+    task = make_task(documents, SPECS[:1])
+    settings = replace(FEW, epochs=1)
+    done = train(task, range(4), range(4, 8), encoder=str(encoder_dir), settings=settings, vectors=vectors)
+    annotator = as_annotator(task, done, encoder=str(encoder_dir), max_length=64)
+    assert set(joint_scores(documents[:2], annotator)[0]) == {"entities", "pairs", "links"}
+    with pytest.raises(UsageError, match="no head that finds links"):
+        link_tags(documents[:2], annotator)
 
 
 MORE = (
