@@ -4,7 +4,8 @@
     python benchmarks/multihead.py --part links
 
 Tags: all marked abstracts of scheme 2, a head for the categories and one for the values of each. Links: the linked abstracts
-alone (where nobody linked, "not linked" would be wrong), on gold tags. A line of JSON a fold in --out: folds that are there
+alone (where nobody linked, "not linked" would be wrong), on gold tags; by pair of units, by pair of tags and by whole statement
+(``given_tags``). A line of JSON a fold in --out: folds that are there
 already are not run again. The summary of what is there is printed at the end.
 """
 
@@ -21,7 +22,7 @@ from bioutils.corpora.conversion import read_part
 from bioutils.heads.multihead import HeadSpec
 from bioutils.training.multihead import FINE_TUNED, FROZEN, frozen_vectors
 from bioutils.training.multihead_baselines import baseline_folds
-from bioutils.training.multihead_folds import make_folds, mean_course, run_folds
+from bioutils.training.multihead_folds import as_annotator, link_scores, make_folds, mean_course, run_folds
 from bioutils.training.multihead_tasks import make_task
 
 from common import run_trials
@@ -114,9 +115,16 @@ def one(call: argparse.Namespace, seed: int) -> dict:
         settings = replace(
             FROZEN if frozen else FINE_TUNED, seed=seed, **{k: v for k, v in changes.items() if v is not None}
         )
+        whole: dict[str, dict] = {}
+
+        def whole_links(fold, done):
+            linker = as_annotator(task, done, encoder=call.encoder, max_length=settings.max_length)
+            if linker.link_head():
+                whole.update(link_scores([task.documents[i].document for i in fold.test], linker))
+
         result = run_folds(
             task, [fold], encoder=call.encoder, frozen=frozen, settings=settings, balance=call.balance, progress=False,
-            vectors=vectors, choose=not call.fixed, average=call.average or 0.0, freeze=call.freeze or 0,
+            vectors=vectors, choose=not call.fixed, average=call.average or 0.0, freeze=call.freeze or 0, after=whole_links,
         )  # fmt: skip
         found = result.scores.drop(columns=["fold", "part", "epoch", "train_loss", "loss"])
         more = {
@@ -124,6 +132,7 @@ def one(call: argparse.Namespace, seed: int) -> dict:
             "history": json.loads(result.history.drop(columns="fold").round(4).to_json(orient="records")),
             "labels": json.loads(result.labels.drop(columns=["fold", "part"]).round(4).to_json(orient="records")),
             "unseen": result.unseen,
+            "given_tags": {name: {k: round(v, 4) for k, v in numbers.items()} for name, numbers in whole.items()},
         }
     heads = json.loads(found.round(4).set_index("head").to_json(orient="index"))
     return {"documents": n, "heads": heads, "seconds": round(time.perf_counter() - started, 1)} | more
@@ -143,8 +152,12 @@ def summary(path: Path) -> pd.DataFrame:
         way = dict(zip(KEYS, key, strict=False))
         f1 = pd.DataFrame([{head: s["f1"] for head, s in row["heads"].items()} for row in folds])
         f1["mean"] = f1.mean(axis=1)
+        n_heads = f1.shape[1] - 1
+        for name in ("pairs_given_tags", "links_given_tags"):
+            if all(name in row.get("given_tags", {}) for row in folds):
+                f1[name] = [row["given_tags"][name]["f1"] for row in folds]
         peeked = _peeked(folds)
-        for head in f1 if f1.shape[1] > 2 else f1.drop(columns="mean"):
+        for head in f1 if n_heads > 1 else f1.drop(columns="mean"):
             lines.append(
                 {"part": way["part"], "way": way["way"], "encoder": way["encoder"], "kind": way["kind"], "head": head}
                 | {"folds": len(f1), "f1": f1[head].mean(), "std": f1[head].std(), "low": f1[head].min()}

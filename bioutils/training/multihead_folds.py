@@ -1,10 +1,10 @@
 """Several heads judged by folds over abstracts: each fold's own scores, the epoch chosen without its test part."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -138,12 +138,13 @@ def run_folds(
     task: MultiheadTask, folds: Sequence[Fold], *, encoder: str, frozen: bool = True,
     settings: TrainingSettings | None = None, balance: float = 0.5, dropout: float = 0.1, progress: bool = True,
     vectors: "Sequence[torch.Tensor] | None" = None, choose: bool = True, average: float = 0.0, freeze: int = 0,
+    after: Callable[[Fold, Trained], Any] | None = None,
 ) -> FoldResult:  # fmt: skip
     """Trains on each fold from the start and scores it; test parts are scored every epoch for the curves, and choose nothing.
 
     ``choose=False``: no epoch is chosen, the last of the fixed number counts, and the validation abstracts are trained on too
     (their scores in the history are then those of known texts). ``average`` and ``freeze`` as
-    ``train`` takes them.
+    ``train`` takes them. ``after`` is called with each fold and what was trained on it.
     """
     import pandas as pd
     from tqdm import tqdm
@@ -165,6 +166,8 @@ def run_folds(
         scores.append(done.history[chosen].assign(fold=number))
         labels.append(done.labels[done.labels["part"] == "test"].assign(fold=number))
         epochs.append(done.best_epoch)
+        if after is not None:
+            after(fold, done)
     return FoldResult(
         *(pd.concat(found, ignore_index=True) for found in (scores, labels, history)), tuple(epochs),
         unseen_labels(task, folds, choose=choose), time.perf_counter() - started,

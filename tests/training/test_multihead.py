@@ -197,7 +197,12 @@ def test_folds_keep_abstracts_apart_and_their_own_scores(task, encoder_dir, vect
     for fold in folds:
         parts = [set(groups[rows]) for rows in (fold.train, fold.validation, fold.test)]
         assert len(set.union(*parts)) == sum(map(len, parts)) == 16
-    found = run_folds(task, folds, encoder=str(encoder_dir), settings=FEW, vectors=vectors, progress=False)
+    seen = []
+    found = run_folds(
+        task, folds, encoder=str(encoder_dir), settings=FEW, vectors=vectors, progress=False,
+        after=lambda fold, done: seen.append((fold, done.best_epoch)),
+    )  # fmt: skip
+    assert seen == list(zip(folds, found.epochs, strict=True))
     assert len(found.scores) == 3 * len(SPECS)
     for number, epoch in enumerate(found.epochs):
         rows = found.history[(found.history["fold"] == number) & (found.history["part"] == "validation")]
