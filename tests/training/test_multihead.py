@@ -1,6 +1,8 @@
 import json
 from dataclasses import replace
+from itertools import combinations
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from bioutils.annotators import (
     annotate,
     annotator_facts,
     attributes_in,
+    groups_of,
     link_tags,
     load_annotator,
     roles_in,
@@ -351,6 +354,27 @@ def test_links_on_gold_tags_are_scored_by_hand(documents, encoder_dir, vectors, 
     found = link_scores(documents, annotator)["links_given_tags"]
     assert found["precision"] == 1
     assert found["recall"] == pytest.approx((n - lost) / n)
+
+
+def test_groups_bring_a_tag_each_and_leave_none_out():
+    def groups(*edges):
+        graph = nx.Graph()
+        graph.add_weighted_edges_from(edges, weight="chance")
+        return groups_of(graph)
+
+    assert groups() == []
+    assert groups((0, 2, 0.6), (1, 2, 0.9)) == [[0, 2], [1, 2]], "one effect of two causes"
+    three = [(0, 1, 0.6), (0, 2, 0.6), (1, 2, 0.6)]
+    assert groups(*three, (2, 3, 0.99)) == [[0, 1, 2], [2, 3]], "large ones first"
+    assert groups((0, 2, 0.7), (1, 2, 0.7), (1, 3, 0.9), (0, 3, 0.7)) == [[0, 2], [1, 3]], "then sure ones"
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        edges = [(a, b, rng.random()) for a in range(7) for b in range(a) if rng.random() < 0.5]
+        found = groups(*edges)
+        assert {tag for group in found for tag in group} == {tag for a, b, _ in edges for tag in (a, b)}
+        joined = {frozenset((a, b)) for a, b, _ in edges}
+        assert all(frozenset(pair) in joined for group in found for pair in combinations(group, 2))
+        assert groups(*edges[::-1]) == found, "whatever the order"
 
 
 def test_a_model_without_links_says_so(documents, encoder_dir, vectors):
