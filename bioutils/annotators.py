@@ -45,6 +45,7 @@ class Annotator:
     attributes: Mapping[str, str]  # category → the attribute that holds its value
     max_length: int = 512
     groups: tuple[str, ...] = ()
+    threshold: float = 0.5  # two tags are joined where the mean probability over pairs of their units is above
 
     def vectors(self, documents: Sequence[Marked]) -> "list[torch.Tensor]":
         """The units' vectors of each document."""
@@ -68,15 +69,15 @@ class Annotator:
 
 
 def annotate(
-    texts: Iterable[Document], tagger: Annotator, linker: Annotator | None = None, *, threshold: float = 0.5
+    texts: Iterable[Document], tagger: Annotator, linker: Annotator | None = None, *, threshold: float | None = None
 ) -> list[Document]:
     """The texts with tags of the one model and links of the other (or of the same): whatever was marked before is left out.
 
     Tags are runs of the category head's answers, of a head that gives many labels a unit the runs of each; a tag's value is the
     one of its category's head with the largest mean logit over the tag's units, the category being given. Two tags are joined
-    where the mean probability over pairs of their units is above ``threshold``; links are the largest groups in which all are
-    joined, with one tag a category, that each bring a tag of their own (``groups_of``). Raises UsageError for a tagger without a
-    category head.
+    where the mean probability over pairs of their units is above ``threshold``, by default the linker's; links are the largest
+    groups in which all are joined, with one tag a category, that each bring a tag of their own (``groups_of``). Raises UsageError
+    for a tagger without a category head.
     """
     linker = linker or tagger
     name = tagger.head(CATEGORY)
@@ -98,17 +99,22 @@ def annotate(
     return found
 
 
-def link_tags(documents: Iterable[Document], linker: Annotator, *, threshold: float = 0.5) -> list[Document]:
+def link_tags(
+    documents: Iterable[Document], linker: Annotator, *, threshold: float | None = None,
+    vectors: "Sequence[torch.Tensor] | None" = None,
+) -> list[Document]:  # fmt: skip
     """The documents, their tags as they are, and in place of their links those that the model finds among the tags, as
-    ``annotate`` does. Raises UsageError for a model without a head that finds links."""
+    ``annotate`` does. ``vectors``: the documents' units', where they are there already.
+
+    Raises UsageError for a model without a head that finds links."""
     name, found = linker.link_head(), []
     if name is None:
         raise UsageError("The model has no head that finds links (kind: link). Train it with one.")
     documents = [mark(replace(d, links=())) for d in documents]
     for start in range(0, len(documents), CHUNK):
         part = documents[start : start + CHUNK]
-        vectors = linker.vectors(part)
-        found += [_links(linker, name, m, v, threshold) for m, v in zip(part, vectors, strict=True)]
+        read = linker.vectors(part) if vectors is None else vectors[start : start + CHUNK]
+        found += [_links(linker, name, m, v, threshold) for m, v in zip(part, read, strict=True)]
     return found
 
 
@@ -155,10 +161,11 @@ def _tags(tagger: Annotator, name: str, marked: Marked, vectors: "torch.Tensor")
     return replace(document, spans=tuple(spans), remarks=tuple(remarks))
 
 
-def _links(linker: Annotator, name: str, marked: Marked, vectors: "torch.Tensor", threshold: float) -> Document:
+def _links(linker: Annotator, name: str, marked: Marked, vectors: "torch.Tensor", threshold: float | None) -> Document:
     import networkx as nx
     import torch
 
+    threshold = linker.threshold if threshold is None else threshold
     document, spans = marked.document, marked.document.spans
     if len(spans) < 2:
         return document
@@ -267,6 +274,7 @@ def annotator_facts(annotator: Annotator, *, encoder: str) -> dict[str, Any]:
     return {
         "encoder": encoder, "max_length": annotator.max_length, "labels": {k: list(v) for k, v in annotator.labels.items()},
         "roles": dict(annotator.roles), "attributes": dict(annotator.attributes), "groups": list(annotator.groups),
+        "threshold": annotator.threshold,
         **annotator.heads.facts(),
     }  # fmt: skip
 
@@ -293,6 +301,7 @@ def load_annotator(folder: Path | str) -> Annotator:
             notes["attributes"],
             notes["max_length"],
             tuple(notes.get("groups", ())),
+            notes.get("threshold", 0.5),
         )
     except (KeyError, TypeError, SafetensorError, RuntimeError) as error:
         raise DataError(f"The heads cannot be used ({error}). Train them again.", path=folder / HEADS) from None

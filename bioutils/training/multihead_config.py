@@ -6,7 +6,7 @@ Every key of the earlier system's JSON has its place here; notebook 12 has the t
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from bioutils.corpora.conversion import FORMATS
@@ -50,6 +50,7 @@ EXAMPLE = """example of CONFIG:
     inputs: [abstracts.xml]        # for --mode deploy
     out: tagged.html               # or .jsonl, .json (BioC), a folder with to: brat or to: mae
     linker: outputs/links          # another model for the links
+    threshold: 0.5                 # mean probability above which tags are joined; left out: the linker's own
     linked: [PERTURBING_ACTION, EFFECT]  # left out: all; else links with these alone, and texts that have one
   analyse:                         # for --mode analyse: recorded runs compared, into out
     runs: [tags, tags-crf]         # names or folders; left out: all that were trained by folds
@@ -107,7 +108,7 @@ class Deploy:
     out: str
     to: str = ""
     linker: str = ""
-    threshold: float = 0.5
+    threshold: float | None = None  # as the model has it
     linked: list[str] = field(default_factory=list)  # only links with tags of all these categories, and texts with one
     task: str = "Annotation"
 
@@ -187,7 +188,7 @@ def from_mapping(raw: Mapping[str, Any]) -> Config:
 
 def _possible(config: Config, given: Mapping[str, Any]) -> None:
     folds, model, deploy = config.folds, config.model, config.deploy
-    dropout, threshold = model.dropout if model else 0.0, deploy.threshold if deploy else 0.0
+    dropout, threshold = model.dropout if model else 0.0, (deploy and deploy.threshold) or 0.0
     for name, value, fits, what in (
         ("training.balance", folds.balance, 0 <= folds.balance <= 1, "between 0 (none) and 1 (full)"),
         ("training.average", folds.average, 0 <= folds.average < 1, "0 (none) or a share below 1"),
@@ -262,4 +263,6 @@ def _said(wanted: Any) -> str:
         return ", or ".join(_said(one) for one in get_args(wanted))
     if get_origin(wanted) in (list, tuple):
         return "a list of texts"
-    return {str: "text", bool: "true or false", int: "a whole number", float: "a number"}.get(wanted, "a mapping")
+    return {str: "text", bool: "true or false", int: "a whole number", float: "a number", NoneType: "nothing"}.get(
+        wanted, "a mapping"
+    )

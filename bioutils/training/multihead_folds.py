@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 TABLE = "folds.csv"  # a run's scores, a row a fold and head
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 @dataclass(frozen=True)
@@ -210,23 +211,35 @@ def final_epochs(result: FoldResult) -> int:
 
 
 def as_annotator(task: MultiheadTask, done: Trained, *, encoder: str, max_length: int) -> Annotator:
-    """The trained heads with the encoder they stand on, ready to annotate."""
+    """The trained heads with the encoder they stand on, ready to annotate.
+
+    The threshold of links is the best one (``link_threshold``) of the abstracts of ``task`` that were trained on.
+    """
     documents = [m.document for m in task.documents]
     body = load_encoder(encoder).to(choose_device()) if done.encoder is None else done.encoder
-    return Annotator(
-        done.heads,
-        body,
-        load_tokenizer(encoder),
-        task.labels,
-        roles_in(documents),
-        attributes_in(documents),
-        max_length,
+    found = Annotator(
+        done.heads, body, load_tokenizer(encoder), task.labels, roles_in(documents), attributes_in(documents), max_length,
         done.groups,
-    )
+    )  # fmt: skip
+    groups = set(done.groups)
+    known = [d for d, group in zip(documents, task.groups, strict=True) if d.links and group in groups]
+    return replace(found, threshold=link_threshold(known, found)) if known and found.link_head() else found
+
+
+def link_threshold(known: Sequence[Document], linker: Annotator) -> float:
+    """Above which mean probability tags are best joined: of THRESHOLDS the one with the highest F1 of whole links on the tags of
+    documents that the model may know; of equals the one nearest to a half."""
+    vectors = linker.vectors([mark(d) for d in known])
+
+    def f1(threshold: float) -> float:
+        found = link_tags(known, linker, threshold=threshold, vectors=vectors)
+        return _joint(known, found, linker.attributes)["links"]["f1"]
+
+    return max(THRESHOLDS, key=lambda threshold: (f1(threshold), -abs(threshold - 0.5)))
 
 
 def joint_scores(
-    gold: Sequence[Document], tagger: Annotator, linker: Annotator | None = None, *, threshold: float = 0.5
+    gold: Sequence[Document], tagger: Annotator, linker: Annotator | None = None, *, threshold: float | None = None
 ) -> tuple[dict[str, dict[str, float]], list[Document]]:
     """Scores of the whole way from text to links, and the documents as annotated: ``entities`` (borders, category and value
     right), ``pairs`` (both ends right and joined), ``links`` (every end right): a link counts only when its ends do. Where there
@@ -238,7 +251,9 @@ def joint_scores(
     return scores, found
 
 
-def link_scores(gold: Sequence[Document], linker: Annotator, *, threshold: float = 0.5) -> dict[str, dict[str, float]]:
+def link_scores(
+    gold: Sequence[Document], linker: Annotator, *, threshold: float | None = None
+) -> dict[str, dict[str, float]]:
     """``pairs_given_tags`` and ``links_given_tags``: as ``joint_scores``, the tags being those of the annotation."""
     scores = _joint(gold, link_tags(gold, linker, threshold=threshold), linker.attributes)
     return {f"{name}_given_tags": scores[name] for name in ("pairs", "links") if name in scores}

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from bioutils import annotators
 from bioutils.annotation_inputs import mark
 from bioutils.annotators import (
     annotate,
@@ -320,7 +321,9 @@ def test_from_text_to_links_and_back_from_a_folder(task, documents, encoder_dir,
             assert all(role == annotator.roles[types[target]] for role, target in link.members)
     facts = annotator_facts(annotator, encoder=str(encoder_dir))
     folder = save_whole(tmp_path / "model", facts, save_annotator(annotator, trained_encoder=False))
+    assert load_annotator(folder).threshold == annotator.threshold
     assert annotate(documents[:4], load_annotator(folder)) == found
+    assert annotate(documents[:4], annotator, threshold=annotator.threshold) == found
     scores, again = joint_scores(documents[:4], annotator, load_annotator(folder))
     assert again == found
     assert set(scores) == {"entities", "pairs", "links", "pairs_given_tags", "links_given_tags"}
@@ -354,6 +357,27 @@ def test_links_on_gold_tags_are_scored_by_hand(documents, encoder_dir, vectors, 
     found = link_scores(documents, annotator)["links_given_tags"]
     assert found["precision"] == 1
     assert found["recall"] == pytest.approx((n - lost) / n)
+
+
+def test_the_threshold_of_links_is_the_best_of_known_abstracts(documents, encoder_dir, vectors, monkeypatch):
+    task = make_task(documents, SPECS)
+    settings = replace(FEW, epochs=1)
+    done = train(task, range(8), range(8, 12), encoder=str(encoder_dir), settings=settings, vectors=vectors)
+    whole, asked = {d.text: d for d in documents}, set()
+
+    def links(linker, name, marked, vectors, threshold):
+        """Right between 0.2 and 0.45, elsewhere none."""
+        threshold = linker.threshold if threshold is None else threshold
+        asked.add(marked.document.text)
+        return whole[marked.document.text] if 0.2 < threshold < 0.45 else marked.document
+
+    monkeypatch.setattr(annotators, "_links", links)
+    annotator = as_annotator(task, done, encoder=str(encoder_dir), max_length=64)
+    assert annotator.threshold == 0.4, "of those that are equal the one nearest to a half"
+    known = {d.text for d in documents if d.group in done.groups and d.links}
+    assert asked == known, "no abstract that was held out of training"
+    assert link_scores(documents, annotator)["links_given_tags"]["f1"] == 1
+    assert link_scores(documents, annotator, threshold=0.5)["links_given_tags"]["f1"] == 0
 
 
 def test_groups_bring_a_tag_each_and_leave_none_out():
