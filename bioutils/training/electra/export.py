@@ -10,6 +10,7 @@ from bioutils.errors import DataError, UsageError, expected
 from bioutils.files import atomic_folder, check_folder, open_bytes, read_json, reading, write_json
 from bioutils.models import SIDECAR
 from bioutils.pages import render
+from bioutils.training.electra.run_folder import EARLIER
 from bioutils.training.electra.vocabulary import save_tokenizer
 
 CARD = "README.md"
@@ -42,7 +43,7 @@ def export(
     if missing := [name for name in NOTES if name not in facts]:
         raise DataError(f"Not the notes of a pre-training: no {', '.join(missing)}.", path=run / "model" / SIDECAR)
     facts |= downstream(scores) if scores else {"encoders": [], "downstream": []}
-    filled_in = facts["settings"].get("objective") == "mlm"
+    filled_in = (EARLIER | facts["settings"])["objective"] == "mlm"
     if generator and filled_in:
         raise UsageError(
             f"{run} was trained with objective mlm: its one network is the encoder. Leave out --generator."
@@ -94,5 +95,6 @@ def downstream(path: Path) -> dict[str, Any]:
 
 def write_card(folder: Path, facts: dict[str, Any], *, name: str) -> None:
     """The card, in Markdown, from the notes."""
+    facts = facts | {"settings": EARLIER | facts["settings"]}
     weights = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
     (folder / CARD).write_text(render("electra.md.j2", megabytes=weights / 1e6, name=name, **facts), encoding="utf-8")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MARK = "pretraining.json"  # there from the first moment: what the run is of
 HISTORY = "pretrain.jsonl"
+EARLIER = {"objective": "electra"}  # settings that runs of before had no choice of
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,15 @@ class RunFolder:
         """The result of a run of ``wanted`` that was finished before. Raises UsageError where there is none to return."""
         missing = f"There is no checkpoint under {self.checkpoints} to go on from"
         notes = read_json(self.model / SIDECAR) if (self.model / SIDECAR).is_file() else {}
-        filled_in = (notes.get("settings") or {}).get("objective") == "mlm"
-        generator = None if filled_in else self.generator
+        settings = EARLIER | (notes.get("settings") or {})
+        generator = None if settings["objective"] == "mlm" else self.generator
         if (
             not all((folder / SIDECAR).is_file() for folder in filter(None, (self.model, generator)))
             or not self.history.is_file()
         ):
             raise UsageError(f"{missing}. Start anew without --resume (with --overwrite where a run was begun).")
         facts = notes.get("examples", {})
-        done = {"settings": notes.get("settings"), "vocabulary": facts.get("vocabulary")}
+        done = {"settings": settings, "vocabulary": facts.get("vocabulary")}
         done |= {"rows": facts.get("train_rows"), "length": facts.get("length")}
         if different := differences(done, wanted, "the finished run"):
             raise UsageError(

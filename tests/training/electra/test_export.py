@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from bioutils.corpora import project_data
 from bioutils.encoders import load_encoder, load_tokenizer
 from bioutils.errors import DataError, UsageError
-from bioutils.files import write_json
+from bioutils.files import read_json, write_json
 from bioutils.training.electra.commands import main
-from bioutils.training.electra.export import export
+from bioutils.training.electra.export import export, write_card
 from bioutils.training.electra.pretrain import pretrain
 from bioutils.training.electra.walkthrough import load_networks, one_sentence
 
@@ -56,6 +57,22 @@ def test_the_card_says_what_was_read_for_how_long_and_what_it_gives(run, tmp_pat
     assert "**Licence**: MIT" in card
     assert "| ncbi-disease, span micro-F1 | 0.610 (0.600 to 0.620) | 0.770 |" in card
     assert "| gad, micro-F1 of the relations | 0.700 | – |" in card
+
+
+def test_the_shipped_card_is_what_its_notes_say(tmp_path):
+    shipped = project_data() / "models" / "electra-tiny"
+    shutil.copytree(shipped, tmp_path / "electra-tiny")
+    write_card(tmp_path / "electra-tiny", read_json(shipped / "bioutils.json"), name="electra-tiny")
+    assert (tmp_path / "electra-tiny" / "README.md").read_text() == (shipped / "README.md").read_text()
+
+
+def test_runs_of_before_the_choice_of_an_objective(run, tmp_path, examples, tiny):
+    shutil.copytree(run, tmp_path / "run")
+    notes = read_json(tmp_path / "run" / "model" / "bioutils.json")
+    del notes["settings"]["objective"]
+    write_json(tmp_path / "run" / "model" / "bioutils.json", notes)
+    assert "as ELECTRA" in (export(tmp_path / "run", tmp_path / "e") / "README.md").read_text()
+    assert pretrain(examples, tmp_path / "run", settings=tiny, resume=True, progress=False).found
 
 
 def test_a_card_without_an_auc_says_so(run, tmp_path):
