@@ -31,6 +31,7 @@ OFFLINE_TEMPLATE = """{% extends 'lab/index.html.j2' %}
 {% block html_head_js %}{% endblock %}{% block html_head_js_mathjax %}{% endblock %}
 {% block html_head_js_mermaidjs %}{% endblock %}{% block jupyter_widgets %}{% endblock %}
 {% block extra_css %}<style>main { max-width: 66rem; margin: 0 auto; }</style>{% endblock %}"""
+FOLDS = re.compile(r"</?(?:details|summary)\b[^>]*>")
 TEXT_BEFORE_WIDGETS = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"]
 
 
@@ -79,13 +80,20 @@ def to_html(notebook: Path, *, title: str) -> str:
 
     content = nbformat.read(notebook, as_version=4)
     content.metadata.title = title
+    # Where images are embedded, every piece of HTML is closed by itself, and answers that were folded away stand open. A comment
+    # is left as it is.
+    for cell in content.cells:
+        if cell.cell_type == "markdown":
+            cell.source = FOLDS.sub(r"<!--\g<0>-->", cell.source)
     exporter = HTMLExporter(
         extra_loaders=[DictLoader({"offline.html.j2": OFFLINE_TEMPLATE})],
         template_file="offline.html.j2",
         embed_images=True,
         config=Config({"NbConvertBase": {"display_data_priority": TEXT_BEFORE_WIDGETS}}),
     )
-    return exporter.from_notebook_node(content, resources={"metadata": {"path": str(notebook.parent)}})[0]
+    page = exporter.from_notebook_node(content, resources={"metadata": {"path": str(notebook.parent)}})[0]
+    page = re.sub(rf"<!--({FOLDS.pattern})-->", r"\1", page)
+    return re.sub(r"&lt;!--(&lt;/?(?:details|summary)\b.*?&gt;)--&gt;", r"\1", page)  # told of in code
 
 
 def _run(

@@ -4,6 +4,7 @@ import re
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from bioutils.execution import execute, main, read_title, to_html
@@ -40,6 +41,22 @@ def test_a_good_notebook(run, tmp_path, write_notebook):
     assert (tmp_path / "here.txt").exists(), "relative paths start where the user stands"
     assert not stale.exists()
     assert not list(folder.glob(".*")), "nothing temporary is left"
+
+
+def test_answers_stay_folded_away_on_the_page(tmp_path):
+    answers = (
+        "<details><summary>Answers</summary>\n\n1. *One*.\n2. Two.\n\n</details>\n\nAfter `<summary>`.\n\n![](dot.png)"
+    )
+    new = nbformat.v4
+    (tmp_path / "dot.png").write_bytes(b"a picture")
+    for text in (answers, answers.replace("<details><summary>", "<details open>\n<summary>")):
+        nbformat.write(new.new_notebook(cells=[new.new_markdown_cell(text)]), tmp_path / "a.ipynb")
+        page = to_html(tmp_path / "a.ipynb", title="a")
+        body = page[page.index("<details") :]
+        order = ["<details", "<summary>Answers</summary>", "<em>One</em>", "Two", "</ol>", "</details>", "After"]
+        assert [body.index(part) for part in order] == sorted(body.index(part) for part in order)
+        assert "data:image/png;base64" in body
+        assert "<code>&lt;summary&gt;</code>" in body
 
 
 def test_a_failing_notebook_says_where_and_keeps_what_was_done(run, tmp_path, write_notebook):
